@@ -1,1 +1,25 @@
-//! (to be written)
+//! What the guest's agent and the host share: messages, the framing of the control channel, the ring, and the layout of
+//! the reserved range of guest memory. Both ends build against this crate, so neither can disagree with the other.
+//!
+//! Every byte that comes from the guest is a claim: decoders return errors, never panic, and never allocate more than
+//! the bytes at hand justify.
+
+pub mod control;
+pub mod message;
+pub mod region;
+pub mod reserved;
+pub mod ring;
+pub mod topology;
+
+pub use message::{ExitStatus, GuestMessage, Hello, Run, Stream, Symbol};
+pub use region::{MappedRegion, Region};
+pub use reserved::Reserved;
+pub use topology::Topology;
+
+/// Version of everything in this crate. An agent of another version is refused at `Hello`.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// CRC-32 (IEEE 802.3) over `bytes`, which guards the frames of both channels.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}

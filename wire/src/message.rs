@@ -1,0 +1,175 @@
+//! The messages between agent and host.
+//!
+//! Milestones go over the control channel, so that they arrive even when the ring is unusable; bulk goes over the ring.
+//! Times are nanoseconds of the guest's `CLOCK_MONOTONIC`.
+
+use serde::{Deserialize, Serialize};
+
+/// What the agent says to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestMessage {
+    /// Control: the agent runs and the reserved range is mapped.
+    Hello(Hello),
+    /// Control: the program has been started.
+    Started {
+        /// When.
+        at_ns: u64,
+    },
+    /// Ring: output of the program.
+    Output {
+        /// Which of its two streams.
+        stream: Stream,
+        /// The bytes, cut anywhere.
+        bytes: Vec<u8>,
+    },
+    /// Ring: one frame that the program wrote to its report descriptor; only the harness knows what it means.
+    Report(Vec<u8>),
+    /// Control: the program is gone and everything that it said is in the ring.
+    Exited {
+        /// How it ended.
+        status: ExitStatus,
+        /// When.
+        at_ns: u64,
+    },
+    /// Control: the agent could not do its part.
+    Fault(String),
+    /// Control: the last word before power-off.
+    Bye {
+        /// When.
+        at_ns: u64,
+    },
+}
+
+/// The agent's first message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::PROTOCOL_VERSION`] of the agent.
+    pub protocol: u32,
+    /// `uname -r`.
+    pub release: String,
+    /// Online CPUs, in the kernel's list format (`0-3`).
+    pub cpus_online: String,
+    /// Addresses of the kernel symbols that observers start from; one that the kernel doesn't have is left out.
+    pub symbols: Vec<Symbol>,
+    /// When.
+    pub at_ns: u64,
+}
+
+/// A kernel symbol and its virtual address, KASLR included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symbol {
+    /// Name as in `/proc/kallsyms`.
+    pub name: String,
+    /// Guest-virtual address; for a per-CPU variable its offset in the per-CPU area.
+    pub gva: u64,
+}
+
+/// One of a program's output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitStatus {
+    /// It returned or called `exit` with this code.
+    Code(i32),
+    /// A signal of this number ended it.
+    Signal(i32),
+    /// It was still running when [`Run::deadline_ns`] had passed, and was killed.
+    Deadline,
+}
+
+/// The one order that the host gives: what to run. It waits in the ring before the guest starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Program and arguments; the program is a path in the unpacked payload.
+    pub argv: Vec<String>,
+    /// Its whole environment, besides what the agent adds for the report descriptor.
+    pub env: Vec<(String, String)>,
+    /// Put into a file whose path the program finds in [`CONTEXT_ENV`]; only the harness knows what it means.
+    pub context: Vec<u8>,
+    /// The program is killed when it still runs after this long.
+    pub deadline_ns: u64,
+}
+
+/// Environment variable that holds the number of the descriptor to which the program writes its report frames, each a
+/// little-endian `u32` length and that many bytes.
+pub const REPORT_FD_ENV: &str = "KTSTR_REPORT_FD";
+
+/// Environment variable that holds the path of the file with [`Run::context`].
+pub const CONTEXT_ENV: &str = "KTSTR_CONTEXT";
+
+/// The most bytes that one report frame may have.
+pub const MAX_REPORT_BYTES: usize = 1 << 20;
+
+/// Kernel symbols that [`Hello`] carries.
+pub const SYMBOLS: &[&str] = &[
+    "_text",
+    "__per_cpu_offset",
+    "init_task",
+    "page_offset_base",
+    "phys_base",
+    "runqueues",
+    "scx_root",
+    "scx_watchdog_timeout",
+];
+
+/// Encodes a message of either direction.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    // The only failures of this encoder are a full output buffer and unsized sequences; neither occurs with a Vec and
+    // the types above.
+    postcard::to_stdvec(message).unwrap_or_default()
+}
+
+/// Decodes a message of either direction.
+///
+/// # Errors
+/// When the bytes are not exactly one such message.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let (message, rest) = postcard::take_from_bytes(bytes).map_err(DecodeError::Malformed)?;
+    if rest.is_empty() { Ok(message) } else { Err(DecodeError::TrailingBytes(rest.len())) }
+}
+
+/// Why bytes are not a message.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The decoder gave up.
+    #[error("not a message of protocol version {version}: {0}", version = crate::PROTOCOL_VERSION)]
+    Malformed(postcard::Error),
+    /// Something follows the message.
+    #[error("{0} bytes follow the message")]
+    TrailingBytes(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn output_survives_the_way(bytes: Vec<u8>, stderr: bool) {
+            let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
+            let message = GuestMessage::Output { stream, bytes };
+            prop_assert_eq!(decode::<GuestMessage>(&encode(&message)).unwrap(), message);
+        }
+
+        #[test]
+        fn hostile_bytes_are_an_error_or_a_message(bytes: Vec<u8>) {
+            let _ = decode::<GuestMessage>(&bytes);
+            let _ = decode::<Run>(&bytes);
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_refused() {
+        let mut bytes = encode(&GuestMessage::Bye { at_ns: 1 });
+        bytes.push(0);
+        assert!(matches!(decode::<GuestMessage>(&bytes), Err(DecodeError::TrailingBytes(1))));
+    }
+}

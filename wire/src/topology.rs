@@ -1,0 +1,160 @@
+//! The declared CPU topology of a machine.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A regular CPU topology: NUMA nodes divide the LLCs, LLCs hold cores, cores hold SMT threads.
+///
+/// Written `NODES,LLCS,CORES,THREADS`, where `LLCS` counts the whole machine, `CORES` is per LLC and `THREADS` per core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Topology {
+    /// NUMA nodes of the machine.
+    pub numa_nodes: u32,
+    /// Last-level caches of the whole machine.
+    pub llcs: u32,
+    /// Physical cores that share one LLC.
+    pub cores_per_llc: u32,
+    /// SMT siblings of one core.
+    pub threads_per_core: u32,
+}
+
+/// Why a topology cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopologyError {
+    /// Not four numbers.
+    #[error("{text:?} is not a topology: write NODES,LLCS,CORES,THREADS, such as 1,2,4,2")]
+    Syntax {
+        /// The text as given.
+        text: String,
+    },
+    /// One of the four counts is zero.
+    #[error("topology {topology} has no {what}: every count must be at least 1")]
+    Zero {
+        /// The topology as given.
+        topology: Topology,
+        /// The count that is zero.
+        what: &'static str,
+    },
+    /// More vCPUs than [`Topology::MAX_CPUS`].
+    #[error("topology {topology} has more than {} CPUs", Topology::MAX_CPUS)]
+    TooManyCpus {
+        /// The topology as given.
+        topology: Topology,
+    },
+    /// The nodes cannot each have an LLC.
+    #[error(
+        "topology {topology} has more NUMA nodes than LLCs: the nearest that works has {} of each",
+        topology.numa_nodes
+    )]
+    MoreNodesThanLlcs {
+        /// The topology as given.
+        topology: Topology,
+    },
+}
+
+impl Topology {
+    /// The most vCPUs that a machine may have.
+    pub const MAX_CPUS: u32 = 512;
+
+    /// A topology with one NUMA node.
+    pub const fn new(llcs: u32, cores_per_llc: u32, threads_per_core: u32) -> Self {
+        Self { numa_nodes: 1, llcs, cores_per_llc, threads_per_core }
+    }
+
+    /// Logical CPUs of the machine; saturates instead of overflowing.
+    pub const fn cpus(&self) -> u32 {
+        self.llcs.saturating_mul(self.cores_per_llc).saturating_mul(self.threads_per_core)
+    }
+
+    /// Logical CPUs that share one LLC.
+    pub const fn cpus_per_llc(&self) -> u32 {
+        self.cores_per_llc.saturating_mul(self.threads_per_core)
+    }
+
+    /// The NUMA node of LLC number `llc`: LLCs are spread evenly, the first nodes taking one more where they don't divide.
+    pub const fn node_of_llc(&self, llc: u32) -> u32 {
+        let (each, extra) = (self.llcs / self.numa_nodes, self.llcs % self.numa_nodes);
+        let in_larger = extra * (each + 1);
+        if llc < in_larger { llc / (each + 1) } else { extra + (llc - in_larger) / each }
+    }
+
+    /// Checks that a machine can have this topology.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn validate(&self) -> Result<(), TopologyError> {
+        let topology = *self;
+        let counts = [
+            (self.numa_nodes, "NUMA node"),
+            (self.llcs, "LLC"),
+            (self.cores_per_llc, "core per LLC"),
+            (self.threads_per_core, "thread per core"),
+        ];
+        if let Some((_, what)) = counts.into_iter().find(|(count, _)| *count == 0) {
+            return Err(TopologyError::Zero { topology, what });
+        }
+        if self.cpus() > Self::MAX_CPUS {
+            return Err(TopologyError::TooManyCpus { topology });
+        }
+        if self.numa_nodes > self.llcs {
+            return Err(TopologyError::MoreNodesThanLlcs { topology });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{},{}", self.numa_nodes, self.llcs, self.cores_per_llc, self.threads_per_core)
+    }
+}
+
+impl FromStr for Topology {
+    type Err = TopologyError;
+
+    fn from_str(text: &str) -> Result<Self, TopologyError> {
+        let syntax = || TopologyError::Syntax { text: text.to_owned() };
+        let counts: Vec<u32> =
+            text.split(',').map(|count| count.trim().parse().map_err(|_| syntax())).collect::<Result<_, _>>()?;
+        let [numa_nodes, llcs, cores_per_llc, threads_per_core] = counts[..] else { return Err(syntax()) };
+        let topology = Self { numa_nodes, llcs, cores_per_llc, threads_per_core };
+        topology.validate()?;
+        Ok(topology)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<u32, &str>) {
+        let got = text.parse::<Topology>().map(|topology| topology.cpus()).map_err(|error| error.to_string());
+        match expected {
+            Ok(cpus) => assert_eq!(got, Ok(cpus), "{text}"),
+            Err(part) => assert!(got.as_ref().unwrap_err().contains(part), "{text}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn parses_and_refuses() {
+        check("1,1,2,1", Ok(2));
+        check("2,4,8,2", Ok(64));
+        check("1,2,3", Err("NODES,LLCS,CORES,THREADS"));
+        check("1,2,3,x", Err("NODES,LLCS,CORES,THREADS"));
+        check("1,0,1,1", Err("no LLC"));
+        check("2,1,1,1", Err("more NUMA nodes than LLCs"));
+        check("1,65536,65536,2", Err("more than 512 CPUs"));
+    }
+
+    #[test]
+    fn spreads_llcs_over_nodes() {
+        let nodes = |numa_nodes, llcs| -> Vec<u32> {
+            let topology = Topology { numa_nodes, ..Topology::new(llcs, 1, 1) };
+            (0..llcs).map(|llc| topology.node_of_llc(llc)).collect()
+        };
+        assert_eq!(nodes(2, 4), [0, 0, 1, 1]);
+        assert_eq!(nodes(2, 3), [0, 0, 1]);
+        assert_eq!(nodes(3, 5), [0, 0, 1, 1, 2]);
+    }
+}
