@@ -1,1 +1,27 @@
-//! (to be written)
+//! A declared CPU topology becomes a running virtual machine.
+//!
+//! [`Vm`] has one face and two backends: [`kvm`], our own monitor on the rust-vmm crates, and [`qemu`], deterministic
+//! software emulation for hosts without a usable KVM. Both run the same guest: the same kernel and initramfs, the
+//! console on COM1, the control channel on COM2, and a reserved range of memory that the host maps.
+//!
+//! The crate returns handles (memory, console, control, vCPU clocks) and decides nothing about what they mean.
+
+mod accel;
+pub mod cmdline;
+mod config;
+mod error;
+pub mod kvm;
+pub mod layout;
+mod machine;
+mod memory;
+pub mod qemu;
+mod serial_log;
+mod vm;
+
+pub use accel::{Accel, Chosen};
+pub use config::VmConfig;
+pub use error::Error;
+pub use machine::{Exit, VcpuClock};
+pub use memory::{GuestRam, RamRegion};
+pub use serial_log::SerialLog;
+pub use vm::Vm;

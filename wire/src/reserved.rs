@@ -56,7 +56,7 @@ pub struct Reserved<R> {
     region: R,
 }
 
-impl<R: Region + Copy> Reserved<R> {
+impl<R: Region + Clone> Reserved<R> {
     /// Bytes that a range needs for a payload of `payload_bytes`.
     pub const fn bytes_for(payload_bytes: usize) -> usize {
         PAYLOAD_OFFSET + payload_bytes
@@ -69,8 +69,8 @@ impl<R: Region + Copy> Reserved<R> {
     pub fn format(region: R) -> Result<Self, ReservedError> {
         let this = Self { region };
         this.check_room(0)?;
-        region.write(AT_VERSION, &PROTOCOL_VERSION.to_le_bytes());
-        region.write(AT_MAGIC, &MAGIC.to_le_bytes());
+        this.region.write(AT_VERSION, &PROTOCOL_VERSION.to_le_bytes());
+        this.region.write(AT_MAGIC, &MAGIC.to_le_bytes());
         Ok(this)
     }
 
@@ -85,7 +85,7 @@ impl<R: Region + Copy> Reserved<R> {
         if found != MAGIC {
             return Err(ReservedError::BadMagic { found });
         }
-        let found = region.load(AT_VERSION);
+        let found = this.region.load(AT_VERSION);
         if found != PROTOCOL_VERSION {
             return Err(ReservedError::BadVersion { found });
         }
@@ -119,7 +119,7 @@ impl<R: Region + Copy> Reserved<R> {
     /// # Errors
     /// As [`Producer::new`].
     pub fn orders_out(&self) -> Result<Producer<R>, RingError> {
-        Producer::new(self.region, ORDERS)
+        Producer::new(self.region.clone(), ORDERS)
     }
 
     /// The ring from host to guest, reading end.
@@ -127,7 +127,7 @@ impl<R: Region + Copy> Reserved<R> {
     /// # Errors
     /// As [`Consumer::new`].
     pub fn orders_in(&self) -> Result<Consumer<R>, RingError> {
-        Consumer::new(self.region, ORDERS)
+        Consumer::new(self.region.clone(), ORDERS)
     }
 
     /// The ring from guest to host, writing end.
@@ -135,7 +135,7 @@ impl<R: Region + Copy> Reserved<R> {
     /// # Errors
     /// As [`Producer::new`].
     pub fn bulk_out(&self) -> Result<Producer<R>, RingError> {
-        Producer::new(self.region, BULK)
+        Producer::new(self.region.clone(), BULK)
     }
 
     /// The ring from guest to host, reading end.
@@ -143,7 +143,7 @@ impl<R: Region + Copy> Reserved<R> {
     /// # Errors
     /// As [`Consumer::new`].
     pub fn bulk_in(&self) -> Result<Consumer<R>, RingError> {
-        Consumer::new(self.region, BULK)
+        Consumer::new(self.region.clone(), BULK)
     }
 
     fn check_room(&self, payload_bytes: usize) -> Result<(), ReservedError> {

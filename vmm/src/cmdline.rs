@@ -1,0 +1,54 @@
+//! The kernel command line, as far as every machine has it in common.
+
+use crate::config::VmConfig;
+use crate::error::Error;
+use crate::layout::{COM1, RamLayout};
+
+/// Options that every guest gets. None of them changes what the scheduler does.
+const COMMON: &[&str] = &[
+    // Output before the real console driver is there, or an early panic would be silent.
+    "earlycon=uart8250,io,0x3f8,115200",
+    "console=ttyS0,115200",
+    // Warnings and worse: findings are made from them, and each byte costs the guest time.
+    "loglevel=5",
+    // A panic ends the machine at once, through the keyboard controller that both backends have.
+    "panic=-1",
+    "reboot=k",
+    // The machine has no disk to wait for and no PCI.
+    "pci=off",
+    // The agent, in the initramfs.
+    "rdinit=/init",
+];
+const _: () = assert!(COM1.0 == 0x3f8);
+
+/// The whole command line of a machine. `extra` is what the backend adds before the configuration's own `kargs`.
+///
+/// # Errors
+/// As [`VmConfig::ram_layout`].
+pub fn build(config: &VmConfig, extra: &[String]) -> Result<String, Error> {
+    let mut words: Vec<String> = COMMON.iter().map(|word| (*word).to_owned()).collect();
+    words.push(reserved_word(&config.ram_layout()?));
+    words.extend(extra.iter().cloned());
+    words.extend(config.kargs.iter().cloned());
+    Ok(words.join(" "))
+}
+
+/// Tells the agent where the reserved range is.
+fn reserved_word(layout: &RamLayout) -> String {
+    let reserved = layout.reserved;
+    format!("{}={:#x},{:#x}", ktstr_wire::reserved::CMDLINE_KEY, reserved.gpa, reserved.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_wire::reserved::parse_cmdline_value;
+
+    #[test]
+    fn the_agent_can_read_where_the_reserved_range_is() {
+        let layout = RamLayout::new(512 << 20, 64 << 20).unwrap();
+        let word = reserved_word(&layout);
+        let value = word.strip_prefix("ktstr.reserved=").unwrap();
+        assert_eq!(parse_cmdline_value(value), Some((layout.reserved.gpa, layout.reserved.bytes as usize)));
+    }
+}

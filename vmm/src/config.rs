@@ -1,0 +1,58 @@
+//! What machine is wanted.
+
+use crate::accel::Chosen;
+use crate::error::Error;
+use crate::layout::{INITRAMFS_MAX_BYTES, RamLayout};
+use ktstr_wire::Topology;
+use std::path::PathBuf;
+
+/// A machine, before it exists.
+#[derive(Debug, Clone)]
+pub struct VmConfig {
+    /// Uncompressed ELF kernel with a PVH note.
+    pub kernel: PathBuf,
+    /// Initramfs archive, at most [`INITRAMFS_MAX_BYTES`].
+    pub initramfs: PathBuf,
+    /// CPUs.
+    pub topology: Topology,
+    /// RAM, the reserved range included.
+    pub ram_bytes: u64,
+    /// Size of the reserved range.
+    pub reserved_bytes: u64,
+    /// Additions to the kernel command line.
+    pub kargs: Vec<String>,
+    /// Seed of everything random that the machine gives the guest.
+    pub seed: u64,
+    /// Backend.
+    pub accel: Chosen,
+}
+
+impl VmConfig {
+    /// Where this machine's RAM lies.
+    ///
+    /// # Errors
+    /// [`Error::TooLittleRam`].
+    pub fn ram_layout(&self) -> Result<RamLayout, Error> {
+        RamLayout::new(self.ram_bytes, self.reserved_bytes).ok_or(Error::TooLittleRam {
+            ram_bytes: self.ram_bytes,
+            need_bytes: RamLayout::min_ram_bytes(self.reserved_bytes),
+        })
+    }
+
+    /// Checks everything that can be checked before a machine is made.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.topology.validate()?;
+        self.ram_layout()?;
+        for path in [&self.kernel, &self.initramfs] {
+            let opened = std::fs::File::open(path).and_then(|file| file.metadata());
+            let meta = opened.map_err(|source| Error::Read { path: path.clone(), source })?;
+            if path == &self.initramfs && meta.len() > INITRAMFS_MAX_BYTES {
+                return Err(Error::InitramfsTooLarge { path: path.clone(), bytes: meta.len() });
+            }
+        }
+        Ok(())
+    }
+}

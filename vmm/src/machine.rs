@@ -1,0 +1,49 @@
+//! What a backend offers to [`crate::Vm`].
+
+use crate::error::Error;
+
+/// Why a machine stopped by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// The guest powered off.
+    PowerOff,
+    /// The guest asked for a reset, which is what a kernel panic with `panic=-1` ends in.
+    Reset,
+    /// The guest died without a word: a triple fault.
+    TripleFault,
+    /// The backend could not go on.
+    Broken(String),
+}
+
+/// What the host let one vCPU have so far (`/proc/PID/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VcpuClock {
+    /// Time on a host CPU.
+    pub run_ns: u64,
+    /// Time runnable but not running.
+    pub wait_ns: u64,
+}
+
+impl VcpuClock {
+    /// The clock of a host thread; `None` once the thread is gone.
+    pub fn of_thread(pid: u32, tid: u32) -> Option<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+        let mut fields = text.split_ascii_whitespace().map(str::parse);
+        Some(Self { run_ns: fields.next()?.ok()?, wait_ns: fields.next()?.ok()? })
+    }
+}
+
+/// One machine of one backend. Dropping it stops the guest and leaves nothing behind.
+pub(crate) trait Machine: Send {
+    /// Lets the vCPUs run.
+    fn start(&mut self) -> Result<(), Error>;
+
+    /// Why the machine stopped, once it has.
+    fn exit(&mut self) -> Option<Exit>;
+
+    /// The clocks of the threads that run vCPUs, in vCPU order; one where all vCPUs share a thread.
+    fn vcpu_clocks(&self) -> Vec<VcpuClock>;
+
+    /// Ends the guest, whatever it does, and waits until its threads or processes are gone.
+    fn stop(&mut self);
+}

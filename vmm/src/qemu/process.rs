@@ -1,0 +1,214 @@
+//! The QEMU process: started, talked to over QMP, and gone when we are.
+
+use super::Error;
+use crate::machine::{Exit, VcpuClock};
+use qapi::qmp;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// QEMU answers QMP within milliseconds; this is for a host that swaps.
+const QMP_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Qmp = qapi::Qmp<qapi::Stream<BufReader<UnixStream>, UnixStream>>;
+
+/// A QEMU process with a QMP session.
+pub(crate) struct Process {
+    pid: u32,
+    qmp: Option<Qmp>,
+    stderr: File,
+    vcpu_tids: Vec<u32>,
+    ended: mpsc::Receiver<String>,
+    keeper: Option<JoinHandle<()>>,
+    exit: Option<Exit>,
+}
+
+impl Process {
+    /// Starts QEMU, which waits before the first instruction. It inherits `fds` and dies with this process.
+    pub(crate) fn spawn(program: &Path, mut args: Vec<OsString>, fds: &[RawFd]) -> Result<Self, Error> {
+        let start = |source| Error::Start { program: program.to_owned(), source };
+        let (ours, theirs) = UnixStream::pair().map_err(start)?;
+        let stderr = unnamed_file().map_err(start)?;
+        let qmp_fd = theirs.as_raw_fd();
+        args.extend(["-chardev".into(), format!("socket,id=qmp,fd={qmp_fd}").into()]);
+        args.extend(["-mon".into(), "chardev=qmp,mode=control".into()]);
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(stderr.try_clone().map_err(start)?);
+        inherit(&mut command, fds.iter().copied().chain([qmp_fd]).collect());
+        let (child, ended, keeper) = keep(command).map_err(start)?;
+        drop(theirs);
+        let mut process =
+            Self { pid: child, qmp: None, stderr, vcpu_tids: Vec::new(), ended, keeper: Some(keeper), exit: None };
+        process.connect(ours)?;
+        Ok(process)
+    }
+
+    /// Lets the guest run.
+    pub(crate) fn cont(&mut self) -> Result<(), Error> {
+        let answer = match &mut self.qmp {
+            Some(qmp) => qmp.execute(&qmp::cont {}).map(drop).map_err(|error| error.to_string()),
+            None => Err("there is no QMP session".to_owned()),
+        };
+        answer.map_err(|why| self.not_up(format!("the QMP command `cont` failed: {why}")))
+    }
+
+    /// Why the guest stopped, once it has.
+    pub(crate) fn exit(&mut self) -> Option<Exit> {
+        if self.exit.is_none()
+            && let Ok(status) = self.ended.try_recv()
+        {
+            self.exit = Some(self.reason(&status));
+        }
+        self.exit.clone()
+    }
+
+    pub(crate) fn vcpu_clocks(&self) -> Vec<VcpuClock> {
+        self.vcpu_tids.iter().filter_map(|tid| VcpuClock::of_thread(self.pid, *tid)).collect()
+    }
+
+    /// Kills the process and waits until it is gone.
+    pub(crate) fn stop(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            // SAFETY: plain system call; the keeper has not reaped the process before it reports, and until it is joined
+            // a stale pid could only be met in the moment between, when the process has ended by itself.
+            unsafe { libc::kill(self.pid as libc::pid_t, libc::SIGKILL) };
+            let _ = keeper.join();
+        }
+    }
+
+    fn connect(&mut self, socket: UnixStream) -> Result<(), Error> {
+        let session = open_qmp(socket).map_err(|error| error.to_string());
+        self.qmp = Some(session.map_err(|why| self.not_up(format!("no QMP greeting ({why})")))?);
+        let cpus = match &mut self.qmp {
+            Some(qmp) => qmp.execute(&qmp::query_cpus_fast {}).map_err(|error| error.to_string()),
+            None => Err("there is no QMP session".to_owned()),
+        };
+        let cpus = cpus.map_err(|why| self.not_up(format!("the QMP command `query-cpus-fast` failed: {why}")))?;
+        self.vcpu_tids = cpus.iter().filter_map(thread_id).collect();
+        self.vcpu_tids.dedup();
+        Ok(())
+    }
+
+    fn not_up(&mut self, why: String) -> Error {
+        let why = match self.ended.recv_timeout(Duration::from_millis(200)) {
+            Ok(status) => format!("it ended with {status}"),
+            Err(_) => why,
+        };
+        Error::NotUp { why, stderr: self.said() }
+    }
+
+    /// QEMU's last QMP event tells a power-off from a reset.
+    fn reason(&mut self, status: &str) -> Exit {
+        if let Some(qmp) = &mut self.qmp {
+            // What is in the socket when the process is gone is all there will be; end of file is an error here.
+            while qmp.nop().is_ok() {}
+            for event in qmp.events() {
+                if let qmp::Event::SHUTDOWN { data, .. } = event {
+                    return match data.reason {
+                        qmp::ShutdownCause::guest_shutdown => Exit::PowerOff,
+                        qmp::ShutdownCause::guest_reset => Exit::Reset,
+                        other => Exit::Broken(format!("QEMU shut down: {other:?}")),
+                    };
+                }
+            }
+        }
+        Exit::Broken(format!("QEMU ended with {status}{}", super::said(&self.said())))
+    }
+
+    fn said(&mut self) -> String {
+        let mut text = Vec::new();
+        let read = self.stderr.seek(SeekFrom::Start(0)).and_then(|_| self.stderr.read_to_end(&mut text));
+        match read {
+            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("(its messages cannot be read: {error})"),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn thread_id(cpu: &qmp::CpuInfoFast) -> Option<u32> {
+    match cpu {
+        qmp::CpuInfoFast::x86_64(base) => u32::try_from(base.thread_id).ok(),
+        _ => None,
+    }
+}
+
+fn open_qmp(socket: UnixStream) -> io::Result<Qmp> {
+    socket.set_read_timeout(Some(QMP_TIMEOUT))?;
+    let reader = BufReader::new(socket.try_clone()?);
+    let mut qmp = qapi::Qmp::new(qapi::Stream::new(reader, socket));
+    qmp.handshake()?;
+    Ok(qmp)
+}
+
+/// Makes the child keep `fds` and die with the thread that started it.
+fn inherit(command: &mut Command, fds: Vec<RawFd>) {
+    let parent = std::process::id();
+    let prepare = move || {
+        for fd in &fds {
+            // SAFETY: plain system call on a descriptor that the parent holds open.
+            if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        // SAFETY: plain system calls. A parent that died before the request is noticed by its pid having changed.
+        unsafe {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if libc::getppid() as u32 != parent {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes only async-signal-safe system calls and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Starts the command on a thread that lives as long as the child does, because the death signal follows the thread.
+fn keep(mut command: Command) -> io::Result<(u32, mpsc::Receiver<String>, JoinHandle<()>)> {
+    let (spawned_in, spawned_out) = mpsc::channel();
+    let (ended_in, ended_out) = mpsc::channel();
+    let keeper = std::thread::Builder::new().name("qemu-keeper".into()).spawn(move || {
+        let child: io::Result<Child> = command.spawn();
+        let (pid, child) = match child {
+            Ok(child) => (Ok(child.id()), Some(child)),
+            Err(error) => (Err(error), None),
+        };
+        let _ = spawned_in.send(pid);
+        if let Some(mut child) = child {
+            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            let _ = ended_in.send(status);
+        }
+    })?;
+    match spawned_out.recv() {
+        Ok(Ok(pid)) => Ok((pid, ended_out, keeper)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::other("the keeper thread died")),
+    }
+}
+
+fn unnamed_file() -> io::Result<File> {
+    // SAFETY: the name is a C string; the call has no other requirement.
+    let fd = unsafe { libc::memfd_create(c"ktstr-qemu-stderr".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a fresh descriptor that nothing else owns.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}

@@ -1,0 +1,89 @@
+//! One virtual machine, whatever runs it.
+
+use crate::accel::Chosen;
+use crate::config::VmConfig;
+use crate::error::Error;
+use crate::machine::{Exit, Machine, VcpuClock};
+use crate::memory::{GuestRam, RamRegion};
+use crate::serial_log::SerialLog;
+use crate::{kvm, qemu};
+
+/// A machine. Its memory can be written before [`Vm::start`]; dropping it stops the guest and leaves nothing behind.
+pub struct Vm {
+    // Dropped first: the backend uses what follows.
+    machine: Box<dyn Machine>,
+    ram: GuestRam,
+    console: SerialLog,
+    control: SerialLog,
+}
+
+impl Vm {
+    /// Makes the machine, without letting it run.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn new(config: &VmConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let serial_log = |name, port| SerialLog::new(name).map_err(|source| Error::SerialLog { port, source });
+        let ram = GuestRam::new(config.ram_layout()?, config.topology.numa_nodes)?;
+        let console = serial_log(c"ktstr-com1", "COM1")?;
+        let control = serial_log(c"ktstr-com2", "COM2")?;
+        let machine: Box<dyn Machine> = match config.accel {
+            Chosen::Kvm => Box::new(kvm::KvmMachine::new(config, &ram, &console, &control)?),
+            Chosen::Tcg => Box::new(qemu::QemuMachine::new(config, &ram, &console, &control)?),
+        };
+        Ok(Self { machine, ram, console, control })
+    }
+
+    /// Lets the vCPUs run.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn start(&mut self) -> Result<(), Error> {
+        self.machine.start()
+    }
+
+    /// The guest's RAM.
+    pub fn ram(&self) -> &GuestRam {
+        &self.ram
+    }
+
+    /// The reserved range of the guest's RAM.
+    ///
+    /// # Errors
+    /// As [`GuestRam::reserved`].
+    pub fn reserved(&self) -> Result<RamRegion, Error> {
+        self.ram.reserved()
+    }
+
+    /// What the guest wrote to its console (COM1) since the last call.
+    ///
+    /// # Errors
+    /// [`Error::SerialLog`].
+    pub fn read_console(&mut self) -> Result<Vec<u8>, Error> {
+        self.console.read_new().map_err(|source| Error::SerialLog { port: "COM1", source })
+    }
+
+    /// What the guest wrote to the control channel (COM2) since the last call.
+    ///
+    /// # Errors
+    /// [`Error::SerialLog`].
+    pub fn read_control(&mut self) -> Result<Vec<u8>, Error> {
+        self.control.read_new().map_err(|source| Error::SerialLog { port: "COM2", source })
+    }
+
+    /// Why the machine stopped, once it has.
+    pub fn exit(&mut self) -> Option<Exit> {
+        self.machine.exit()
+    }
+
+    /// The clocks of the threads that run vCPUs, in vCPU order; one where all vCPUs share a thread.
+    pub fn vcpu_clocks(&self) -> Vec<VcpuClock> {
+        self.machine.vcpu_clocks()
+    }
+
+    /// Ends the guest, whatever it does, and waits until its threads or processes are gone.
+    pub fn stop(&mut self) {
+        self.machine.stop();
+    }
+}
