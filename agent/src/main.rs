@@ -1,1 +1,70 @@
-fn main() {}
+//! PID 1 of the guest.
+//!
+//! Mounts what a user space needs, maps the reserved range, says hello, unpacks the payload, runs the one program that
+//! the host ordered, forwards what it says, and powers off. Whatever goes wrong is told to the host in words, on the
+//! control channel and on the console, before the machine goes down.
+
+mod control;
+mod kallsyms;
+mod link;
+mod mounts;
+mod payload;
+mod run;
+
+use anyhow::{Context, Result};
+use control::Control;
+use ktstr_wire::{GuestMessage, Hello, PROTOCOL_VERSION};
+use link::Link;
+use rustix::system::{RebootCommand, reboot, uname};
+use std::fs;
+
+fn main() {
+    let control = Control::open();
+    let tell = control.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell.fault(&format!("the agent panicked: {panic}"));
+        power_off();
+    }));
+    if let Err(error) = serve(&control) {
+        control.fault(&format!("{error:#}"));
+    }
+    control.send(&GuestMessage::Bye { at_ns: now_ns() });
+    power_off();
+}
+
+fn serve(control: &Control) -> Result<()> {
+    let warnings = mounts::mount_all()?;
+    control.connect()?;
+    let mut link = Link::map()?;
+    control.send(&GuestMessage::Hello(hello(warnings)?));
+    let order = link.order()?;
+    payload::unpack(link.reserved())?;
+    run::run(&order, control, &mut link)
+}
+
+fn hello(warnings: Vec<String>) -> Result<Hello> {
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
+    Ok(Hello {
+        protocol: PROTOCOL_VERSION,
+        release: uname().release().to_string_lossy().into_owned(),
+        cpus_online: read("/sys/devices/system/cpu/online")?.trim().to_owned(),
+        symbols: kallsyms::addresses(ktstr_wire::message::SYMBOLS)?,
+        warnings,
+        at_ns: now_ns(),
+    })
+}
+
+/// The guest's `CLOCK_MONOTONIC`.
+fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn power_off() -> ! {
+    // A machine that cannot be powered off is reset, which ends it as well.
+    let _ = reboot(RebootCommand::PowerOff);
+    let _ = reboot(RebootCommand::Restart);
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,71 @@
+//! The reserved range, mapped: orders come in, bulk goes out.
+
+use crate::now_ns;
+use anyhow::{Context, Result, bail};
+use ktstr_wire::message::{decode, encode};
+use ktstr_wire::reserved::{CMDLINE_KEY, parse_cmdline_value};
+use ktstr_wire::ring::Producer;
+use ktstr_wire::{GuestMessage, MappedRegion, Reserved, Run};
+use rustix::mm::{MapFlags, ProtFlags, mmap};
+use std::fs::{self, File};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+/// How long a full ring is waited for before a message is given up.
+const FULL_RING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Both rings and the payload.
+pub(crate) struct Link {
+    reserved: Reserved<MappedRegion>,
+    bulk: Producer<MappedRegion>,
+}
+
+impl Link {
+    /// Maps the range that the kernel command line names.
+    pub(crate) fn map() -> Result<Self> {
+        let cmdline = fs::read_to_string("/proc/cmdline").context("cannot read /proc/cmdline")?;
+        let value = cmdline
+            .split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix(CMDLINE_KEY)?.strip_prefix('='))
+            .with_context(|| format!("the kernel command line has no {CMDLINE_KEY}"))?;
+        let (gpa, bytes) =
+            parse_cmdline_value(value).with_context(|| format!("{CMDLINE_KEY}={value} is not 0xADDRESS,0xSIZE"))?;
+        let mem = File::options().read(true).write(true).open("/dev/mem").context("cannot open /dev/mem")?;
+        let flags = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe { mmap(std::ptr::null_mut(), bytes, flags, MapFlags::SHARED, &mem, gpa) }
+            .with_context(|| format!("cannot map {bytes:#x} bytes of /dev/mem at {gpa:#x}"))?;
+        let start = NonNull::new(start.cast()).context("the reserved range was mapped at address zero")?;
+        // SAFETY: mapped above, never unmapped, and only used through the region.
+        let region = unsafe { MappedRegion::new(start, bytes) };
+        let reserved = Reserved::open(region).context("cannot use the reserved range")?;
+        let bulk = reserved.bulk_out().context("cannot use the ring to the host")?;
+        Ok(Self { reserved, bulk })
+    }
+
+    /// The range itself.
+    pub(crate) fn reserved(&self) -> &Reserved<MappedRegion> {
+        &self.reserved
+    }
+
+    /// The order that the host left in the ring before the guest started.
+    pub(crate) fn order(&self) -> Result<Run> {
+        let mut orders = self.reserved.orders_in().context("cannot use the ring from the host")?;
+        let Some(bytes) = orders.pop().context("cannot read the host's order")? else {
+            bail!("the host left no order in the ring");
+        };
+        decode(&bytes).context("cannot read the host's order")
+    }
+
+    /// Sends bulk. While the ring is full this waits; in the end the message is dropped and counted.
+    pub(crate) fn send(&mut self, message: &GuestMessage) {
+        let bytes = encode(message);
+        let give_up_ns = now_ns() + FULL_RING_PATIENCE.as_nanos() as u64;
+        while !self.bulk.push(&bytes) {
+            if !self.bulk.can_ever_hold(bytes.len()) || now_ns() > give_up_ns {
+                return self.bulk.count_dropped();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
