@@ -265,7 +265,11 @@ impl<'a> Loading<'a> {
     fn missing(&self, name: &str, needer: usize, places: &[Candidate]) -> Error {
         let mut looked: Vec<String> = places.iter().map(|place| place.host.display().to_string()).collect();
         looked.dedup();
-        let looked = if looked.is_empty() { "no directory at all".to_owned() } else { looked.join(", ") };
+        if !name.contains('/') {
+            looked.push("the index /etc/ld.so.cache".to_owned());
+        }
+        // A relative path in an object names no place: in the guest the current directory is another one.
+        let looked = if looked.is_empty() { "no place at all".to_owned() } else { looked.join(", ") };
         Error::Missing { name: name.to_owned(), chain: self.chain(needer), looked }
     }
 }

@@ -145,7 +145,9 @@ fn nodeflib_leaves_the_default_places_out() {
     let tree = Tree::new();
     tree.elf("prog", &lib().needed("liba.so").nodeflib()).elf("lib/liba.so", &lib());
     tree.write("etc/ld.so.cache", &ldcache::encode(&[("liba.so", "/lib/liba.so", 0)]));
-    assert!(tree.error().contains("looked in no directory"));
+    assert!(tree.error().contains("looked in the index /etc/ld.so.cache;"), "{}", tree.error());
+    tree.elf("prog", &lib().needed("./liba.so"));
+    assert!(tree.error().contains("looked in no place at all;"), "{}", tree.error());
 }
 
 #[test]

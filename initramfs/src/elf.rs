@@ -162,6 +162,24 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The tables of a real program: those at its start, and the section headers at its end.
+        #[test]
+        fn a_damaged_program_never_panics(edits in prop::collection::vec((0..4096_usize, any::<bool>(), any::<u8>()), 1..6)) {
+            static REAL: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let mut bytes = REAL.get_or_init(|| std::fs::read(std::env::current_exe().unwrap()).unwrap()).clone();
+            for (at, from_end, value) in edits {
+                let at = if from_end { bytes.len() - 1 - at } else { at };
+                bytes[at] = value;
+            }
+            let _ = facts(&bytes);
+            let before = bytes.len();
+            prop_assert!(crate::strip::strip(bytes).len() <= before);
+        }
+    }
+
+    proptest! {
         #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]

@@ -46,7 +46,7 @@ pub(crate) fn lookup(cache: &Cache, mut key: String) -> Result<Lookup, Error> {
     for _ in 0..CHAIN_LIMIT {
         let Some(dir) = cache.get(RECIPES, &key)? else { break };
         let Some((id, len_bytes, observed)) = read(&dir.join(RECIPE_FILE)) else {
-            cache.remove(RECIPES, &key)?;
+            trim::discard(cache, RECIPES, &key)?;
             break;
         };
         let now = observed.refreshed();

@@ -56,7 +56,8 @@ impl ImageSpec {
     }
 
     /// Adds an ELF program or a `#!` script, mode 0755, and all that it needs in order to start: loader, shared
-    /// libraries, interpreter. Debug information is left out, function names are kept.
+    /// libraries, interpreter. Debug information is left out, function names are kept. Where a RUNPATH says `$ORIGIN`,
+    /// the guest's loader needs `/proc` to be mounted.
     #[must_use]
     pub fn program(self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         self.with(Item::Program { host: host.into(), guest: guest.into() })
@@ -175,7 +176,7 @@ fn store(cache: &Cache, members: &[archive::Member]) -> Result<Image, Error> {
     }
     if cache.get(IMAGES, &id)?.is_some() {
         // It is there but not whole: someone or something cut it.
-        cache.remove(IMAGES, &id)?;
+        trim::discard(cache, IMAGES, &id)?;
     }
     let dir = cache.get_or_make(IMAGES, &id, |dir| write_file(&dir.join(IMAGE_FILE), members))?;
     Ok(Image { path: dir.join(IMAGE_FILE), id, len_bytes })

@@ -28,7 +28,8 @@ impl Sysroot {
         Self { root: PathBuf::from("/"), library_path: parse_library_path(&value) }
     }
 
-    /// The system below `root`, with no LD_LIBRARY_PATH.
+    /// The system below `root`, with no LD_LIBRARY_PATH. Symbolic links in it are taken to stay as they are: a link that
+    /// is turned elsewhere does not make an image be packed anew as long as the old target stays.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), library_path: Vec::new() }
     }

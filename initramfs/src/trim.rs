@@ -1,5 +1,7 @@
-//! Keeps the images in the cache below a budget: each edit of a test makes a new one.
+//! Removing from the cache: damaged entries, and the oldest images once all are beyond a budget, since each edit of a
+//! test makes a new one.
 
+use crate::Error;
 use crate::recipe::RECIPES;
 use crate::spec::{IMAGE_FILE, IMAGES};
 use ktstr_cache::Cache;
@@ -16,6 +18,14 @@ const RECIPE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// removed now is met again when the next image is made.
 pub(crate) fn trim(cache: &Cache, keep: &str) {
     trim_to(cache, keep, BUDGET_BYTES, SystemTime::now());
+}
+
+/// Removes a damaged entry; that another process has just done so is as good.
+pub(crate) fn discard(cache: &Cache, kind: &str, id: &str) -> Result<(), Error> {
+    match cache.remove(kind, id) {
+        Err(error) if cache.get(kind, id)?.is_some() => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Notes the use of an image in its file's time, seldom enough to cost nothing. Best effort, as above.
@@ -59,6 +69,17 @@ fn trim_to(cache: &Cache, keep: &str, budget_bytes: u64, now: SystemTime) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gone_needs_no_discarding() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path());
+        cache.get_or_make::<ktstr_cache::Error>(IMAGES, "a", |_| Ok(())).unwrap();
+        discard(&cache, IMAGES, "a").unwrap();
+        assert!(cache.list(IMAGES).unwrap().is_empty());
+        discard(&cache, IMAGES, "a").unwrap();
+        assert!(discard(&cache, IMAGES, "../a").is_err());
+    }
 
     #[test]
     fn use_makes_an_image_young() {
