@@ -1,1 +1,53 @@
-//! (to be written)
+//! Tests of Linux process schedulers, as ordinary Rust tests.
+//!
+//! A function under [`ktstr_test`] boots a real kernel in a virtual machine with the CPU topology that it declares, runs
+//! its body in there, and judges what happened:
+//!
+//! ```no_run
+//! use ktstr::prelude::*;
+//!
+//! #[ktstr_test(llcs = 1, cores = 2, threads = 1)]
+//! fn two_cgroups_share_fairly(ctx: &Ctx) -> Result<AssertResult> {
+//!     execute_defs(ctx, vec![CgroupDef::named("cg_0").workers(2), CgroupDef::named("cg_1").workers(2)])
+//! }
+//! ```
+//!
+//! One binary serves both sides. On the host the test boots the machine, packs this very binary into it and waits; in the
+//! guest the same test runs the body. See [`Settings`] for the environment variables that change how.
+
+mod assert;
+mod ctx;
+#[doc(hidden)]
+pub mod entry;
+mod execute;
+mod guest;
+mod host;
+mod record;
+pub mod scenarios;
+mod settings;
+mod spec;
+mod verdict;
+
+pub use assert::{Assert, AssertResult};
+pub use ctx::Ctx;
+pub use execute::execute_defs;
+pub use host::run::Failure;
+pub use ktstr_macros::ktstr_test;
+pub use record::{Record, TimeSplit};
+pub use settings::{Settings, runs_dir};
+pub use spec::TestSpec;
+pub use verdict::{Finding, Verdict};
+
+pub use ktstr_vmm::{Accel, Chosen};
+pub use ktstr_wire::Topology;
+
+/// What a test needs.
+pub mod prelude {
+    pub use crate::{Assert, AssertResult, Ctx, Finding, execute_defs, ktstr_test, scenarios};
+    pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
+    pub use ktstr_wire::Topology;
+    pub use ktstr_workload::{
+        CgroupDef, CgroupGroup, CgroupManager, WorkerReport, WorkloadConfig, WorkloadHandle,
+    };
+    pub use std::time::Duration;
+}

@@ -1,6 +1,7 @@
 //! What a backend offers to [`crate::Vm`].
 
 use crate::error::Error;
+use serde::{Deserialize, Serialize};
 
 /// Why a machine stopped by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Exit {
 }
 
 /// What the host let one vCPU have so far (`/proc/PID/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VcpuClock {
     /// Time on a host CPU.
     pub run_ns: u64,

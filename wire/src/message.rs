@@ -51,6 +51,8 @@ pub struct Hello {
     pub cpus_online: String,
     /// Addresses of the kernel symbols that observers start from; one that the kernel doesn't have is left out.
     pub symbols: Vec<Symbol>,
+    /// What the agent could not set up and can do without.
+    pub warnings: Vec<String>,
     /// When.
     pub at_ns: u64,
 }

@@ -1,0 +1,56 @@
+//! What a test body is given.
+
+use crate::assert::Assert;
+use ktstr_wire::Topology;
+use ktstr_workload::CgroupManager;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The test's surroundings in the guest.
+#[derive(Debug)]
+pub struct Ctx {
+    pub(crate) run: RunContext,
+    pub(crate) cgroups: CgroupManager,
+}
+
+/// What the host tells the test binary in the guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunContext {
+    pub(crate) topology: Topology,
+    pub(crate) seed: u64,
+    pub(crate) duration_ns: u64,
+    pub(crate) workers_per_cgroup: u32,
+    pub(crate) assert: Assert,
+}
+
+impl Ctx {
+    /// The machine's CPUs, as declared.
+    pub fn topology(&self) -> Topology {
+        self.run.topology
+    }
+
+    /// How long the scenario should take.
+    pub fn duration(&self) -> Duration {
+        Duration::from_nanos(self.run.duration_ns)
+    }
+
+    /// The seed of every random choice.
+    pub fn seed(&self) -> u64 {
+        self.run.seed
+    }
+
+    /// Workers of a cgroup that does not say its own number.
+    pub fn workers_per_cgroup(&self) -> u32 {
+        self.run.workers_per_cgroup
+    }
+
+    /// The cgroups of this test.
+    pub fn cgroups(&self) -> &CgroupManager {
+        &self.cgroups
+    }
+
+    /// What is asserted of every worker.
+    pub fn assert(&self) -> &Assert {
+        &self.run.assert
+    }
+}

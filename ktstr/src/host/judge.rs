@@ -1,0 +1,193 @@
+//! The verdict on what was seen. A finding outweighs a doubt, and a doubt outweighs a pass.
+
+use crate::guest::Outcome;
+use crate::host::console::{findings, last_lines};
+use crate::host::session::{Observations, Phase};
+use crate::verdict::{Finding, Verdict};
+use ktstr_vmm::Exit;
+use ktstr_wire::ExitStatus;
+
+/// Console lines shown where a machine ended without telling why.
+const LAST_LINES: usize = 8;
+
+/// What the observations come to.
+pub(crate) fn judge(seen: &Observations) -> Verdict {
+    let console = String::from_utf8_lossy(&seen.console);
+    let mut found = findings(&console);
+    found.extend(outcome_findings(seen));
+    if !found.is_empty() {
+        return Verdict::Fail { findings: found };
+    }
+    let doubts = doubts(seen);
+    if doubts.is_empty() {
+        return Verdict::Pass;
+    }
+    let mut reason = doubts.join("; ");
+    if seen.outcome.is_none() {
+        for line in last_lines(&console, LAST_LINES) {
+            reason.push_str("\n    console: ");
+            reason.push_str(&line);
+        }
+    }
+    Verdict::Inconclusive { reason }
+}
+
+/// What did not hold, by what the test binary said and how it ended.
+fn outcome_findings(seen: &Observations) -> Vec<Finding> {
+    let mut found = match &seen.outcome {
+        Some(Outcome::Finished(result)) => result.findings.clone(),
+        Some(Outcome::Error(error)) => vec![Finding::new("body_succeeds", format!("the body returned an error: {error}"))],
+        Some(Outcome::Panicked(text)) => vec![Finding::new("body_succeeds", format!("the body panicked: {text}"))],
+        None => Vec::new(),
+    };
+    match &seen.exited {
+        Some((ExitStatus::Signal(signal), _)) => {
+            found.push(Finding::new("body_succeeds", format!("signal {signal} ended the test binary")));
+        }
+        Some((ExitStatus::Deadline, at_ns)) => {
+            let seconds = (at_ns - seen.started_ns.unwrap_or(*at_ns).min(*at_ns)) as f64 / 1e9;
+            found.push(Finding::new("body_ends", format!("the test binary still ran after {seconds:.1} s and was killed")));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Why a pass could not be told.
+fn doubts(seen: &Observations) -> Vec<String> {
+    let mut doubts = Vec::new();
+    doubts.extend(seen.faults.iter().map(|fault| format!("in the guest: {fault}")));
+    doubts.extend(seen.breaches.iter().cloned());
+    if seen.dropped_frames > 0 {
+        doubts.push(format!("the guest gave up {} frames because the ring was full", seen.dropped_frames));
+    }
+    if let Some((phase, limit)) = seen.overdue {
+        doubts.push(format!("after {:.0} s the host still waited for {}", limit.as_secs_f64(), awaited(phase)));
+    }
+    match &seen.outcome {
+        Some(Outcome::Finished(result)) => doubts.extend(result.inconclusive.iter().cloned()),
+        Some(_) => {}
+        None => doubts.push(no_outcome(seen)),
+    }
+    if seen.overdue.is_none() {
+        doubts.extend(bad_end(seen));
+    }
+    doubts
+}
+
+/// A result that is there and good counts only if the binary then ended well, and the machine too.
+fn bad_end(seen: &Observations) -> Option<String> {
+    match (&seen.exit, &seen.exited) {
+        (Some(Exit::Broken(why)), _) => Some(format!("the machine broke: {why}")),
+        (Some(Exit::TripleFault), _) => Some("the guest died of a triple fault".to_owned()),
+        (_, Some((ExitStatus::Code(code), _))) if *code != 0 && seen.outcome.is_some() => {
+            Some(format!("the test binary reported an outcome and then exited with {code}"))
+        }
+        (_, Some(_)) if !seen.said_bye => Some("the guest ended before the agent said goodbye".to_owned()),
+        (Some(Exit::Reset), _) => Some("the guest was reset instead of powered off".to_owned()),
+        _ => None,
+    }
+}
+
+fn no_outcome(seen: &Observations) -> String {
+    match (&seen.hello, seen.started_ns, &seen.exited) {
+        (None, ..) => "the guest did not get as far as to say hello".to_owned(),
+        (_, None, _) => "the test binary was not started".to_owned(),
+        (_, _, Some((ExitStatus::Code(code), _))) => {
+            format!("the test binary exited with {code} and reported no outcome")
+        }
+        (_, _, Some(_)) => "the test binary reported no outcome".to_owned(),
+        (_, _, None) => "the guest ended while the test binary ran".to_owned(),
+    }
+}
+
+fn awaited(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Boot => "the agent's hello",
+        Phase::Ready => "the start of the test binary",
+        Phase::Run => "the end of the test binary",
+        Phase::Teardown => "the machine to power off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assert::AssertResult;
+    use ktstr_wire::{Hello, PROTOCOL_VERSION};
+    use std::time::Duration;
+
+    /// A run in which all went well.
+    fn good() -> Observations {
+        Observations {
+            hello: Some(Hello {
+                protocol: PROTOCOL_VERSION,
+                release: "7.3.4".to_owned(),
+                cpus_online: "0-1".to_owned(),
+                symbols: Vec::new(),
+                warnings: Vec::new(),
+                at_ns: 1,
+            }),
+            started_ns: Some(2),
+            exited: Some((ExitStatus::Code(0), 3)),
+            said_bye: true,
+            outcome: Some(Outcome::Finished(AssertResult::default())),
+            exit: Some(Exit::PowerOff),
+            ..Observations::default()
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Observations), word: &str, expected: &str) {
+        let mut seen = good();
+        change(&mut seen);
+        let verdict = judge(&seen);
+        assert_eq!(verdict.word(), word, "{verdict}");
+        assert!(verdict.to_string().contains(expected), "{verdict}");
+    }
+
+    #[test]
+    fn a_good_run_passes() {
+        check(|_| {}, "Pass", "");
+    }
+
+    #[test]
+    fn what_did_not_hold_fails() {
+        check(|seen| seen.outcome = Some(Outcome::Panicked("boom".to_owned())), "Fail", "panicked: boom");
+        check(|seen| seen.outcome = Some(Outcome::Error("no".to_owned())), "Fail", "error: no");
+        check(|seen| seen.exited = Some((ExitStatus::Signal(11), 3)), "Fail", "signal 11");
+        check(|seen| seen.exited = Some((ExitStatus::Deadline, 5_000_000_002)), "Fail", "still ran after 5.0 s");
+        check(|seen| seen.console = b"[ 1.0] BUG: bad\n".to_vec(), "Fail", "kernel BUG");
+    }
+
+    #[test]
+    fn a_panic_after_the_result_fails() {
+        let panic = b"[ 3.0] Kernel panic - not syncing: at shutdown\n".to_vec();
+        check(
+            |seen| {
+                seen.console = panic;
+                seen.exit = Some(Exit::Reset);
+            },
+            "Fail",
+            "kernel panic",
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_no_pass() {
+        check(|seen| seen.outcome = None, "Inconclusive", "exited with 0 and reported no outcome");
+        check(|seen| seen.faults.push("cannot mount proc".to_owned()), "Inconclusive", "cannot mount proc");
+        check(|seen| seen.breaches.push("the ring is corrupt".to_owned()), "Inconclusive", "corrupt");
+        check(|seen| seen.dropped_frames = 2, "Inconclusive", "gave up 2 frames");
+        check(|seen| seen.exit = Some(Exit::TripleFault), "Inconclusive", "triple fault");
+        check(|seen| seen.exit = Some(Exit::Broken("killed".to_owned())), "Inconclusive", "killed");
+        check(|seen| seen.exit = Some(Exit::Reset), "Inconclusive", "reset");
+        check(|seen| seen.said_bye = false, "Inconclusive", "goodbye");
+        check(|seen| seen.exited = Some((ExitStatus::Code(101), 3)), "Inconclusive", "exited with 101");
+        check(
+            |seen| *seen = Observations { overdue: Some((Phase::Boot, Duration::from_secs(60))), ..Observations::default() },
+            "Inconclusive",
+            "after 60 s the host still waited for the agent's hello",
+        );
+        check(|seen| *seen = Observations::default(), "Inconclusive", "did not get as far as to say hello");
+    }
+}

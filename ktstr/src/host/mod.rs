@@ -1,0 +1,9 @@
+//! The host's side of a test: what has to be there, the machine, and what is made of its run.
+
+mod agent;
+mod console;
+mod judge;
+mod prepare;
+mod progress;
+pub(crate) mod run;
+mod session;

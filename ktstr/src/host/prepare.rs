@@ -1,0 +1,76 @@
+//! What a machine needs before it can be made: a kernel, the boot image, the payload.
+
+use crate::host::agent::AGENT;
+use crate::host::progress::Bar;
+use ktstr_cache::Cache;
+use ktstr_initramfs::{Image, ImageSpec};
+use ktstr_kernels::{Kernel, Kernels, Spec};
+use std::path::Path;
+
+/// Where the test binary is in the guest.
+pub(crate) const GUEST_PROGRAM: &str = "/ktstr/test";
+
+/// Kernel options without which the guest's user space cannot work, whatever the test.
+const REQUIRED_OPTIONS: &[&str] =
+    &["BLK_DEV_INITRD", "DEVTMPFS", "TMPFS", "CGROUPS", "DEVMEM", "SERIAL_8250_CONSOLE", "KALLSYMS", "BINFMT_ELF"];
+
+/// Why something is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] ktstr_cache::Error),
+    /// `KTSTR_KERNEL`.
+    #[error("cannot understand the kernel spec {spec:?}")]
+    Spec {
+        /// As given.
+        spec: String,
+        /// What is wrong with it.
+        source: ktstr_kernels::SpecError,
+    },
+    /// The kernel.
+    #[error("cannot get the kernel {spec:?}")]
+    Kernel {
+        /// As given.
+        spec: String,
+        /// Why.
+        source: ktstr_kernels::Error,
+    },
+    /// An image.
+    #[error("cannot make the {what}")]
+    Image {
+        /// Which one.
+        what: &'static str,
+        /// Why.
+        source: ktstr_initramfs::Error,
+    },
+    /// The payload, once made, could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The kernel that `spec` names, fetched if need be.
+pub(crate) fn kernel(cache: &Cache, spec: &str) -> Result<Kernel, PrepareError> {
+    let parsed: Spec = spec.parse().map_err(|source| PrepareError::Spec { spec: spec.to_owned(), source })?;
+    let failed = |source| PrepareError::Kernel { spec: spec.to_owned(), source };
+    let kernel = Kernels::new(cache.clone()).resolve(&parsed, &Bar::default()).map_err(failed)?;
+    kernel.require(REQUIRED_OPTIONS).map_err(failed)?;
+    Ok(kernel)
+}
+
+/// The boot image: the agent and nothing else.
+pub(crate) fn boot_image(cache: &Cache) -> Result<Image, PrepareError> {
+    let spec = ImageSpec::new().dir("/dev").node("/dev/console", 0o600, 5, 1).bytes("/init", 0o755, AGENT.to_vec());
+    spec.build(cache).map_err(|source| PrepareError::Image { what: "boot image", source })
+}
+
+/// The payload: the test binary and the libraries that it needs.
+pub(crate) fn payload(cache: &Cache, program: &Path) -> Result<Image, PrepareError> {
+    let spec = ImageSpec::new().program(program, GUEST_PROGRAM);
+    spec.build(cache).map_err(|source| PrepareError::Image { what: "payload", source })
+}

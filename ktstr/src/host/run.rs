@@ -1,0 +1,258 @@
+//! One test on the host, from its declaration to its record.
+
+use crate::assert::Assert;
+use crate::ctx::RunContext;
+use crate::guest::Outcome;
+use crate::host::judge::judge;
+use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
+use crate::host::session::{self, Deadlines, Observations, SessionError};
+use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
+use crate::settings::{Settings, SettingsError, runs_dir};
+use crate::spec::TestSpec;
+use crate::verdict::Verdict;
+use ktstr_cache::Cache;
+use ktstr_vmm::{Chosen, VmConfig};
+use ktstr_wire::{Reserved, Run};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The reserved range grows in these steps, so that the machine stays the same when a payload grows a little.
+const RESERVED_STEP_BYTES: u64 = 64 << 20;
+
+/// RAM by default: this much, and some for each CPU.
+const BASE_RAM_BYTES: u64 = 448 << 20;
+const RAM_PER_CPU_BYTES: u64 = 16 << 20;
+
+/// What a test may take beyond its declared duration, in guest time, before the agent ends it.
+const BODY_GRACE: Duration = Duration::from_secs(20);
+
+/// A verdict that is no pass, as the test runner prints it.
+pub struct Failure {
+    test: &'static str,
+    verdict: Verdict,
+    rerun: String,
+    record: Result<PathBuf, String>,
+}
+
+/// Everything that can keep a test from having a machine.
+#[derive(Debug, thiserror::Error)]
+enum SetupError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Vm(#[from] ktstr_vmm::Error),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("cannot tell which program this is")]
+    Program(#[source] std::io::Error),
+}
+
+/// Runs the test.
+pub(crate) fn run(spec: &TestSpec) -> Result<(), Failure> {
+    let settings = Settings::from_env();
+    let mut record = blank_record(spec, settings.as_ref().map_or(0, |settings| settings.seed));
+    let done = settings.map_err(SetupError::from).and_then(|settings| {
+        fill_record(spec, &settings, &mut record)?;
+        Ok(settings)
+    });
+    let settings = match done {
+        Ok(settings) => Some(settings),
+        Err(error) => {
+            record.verdict = Verdict::Inconclusive { reason: chain(&error) };
+            Settings::from_env().ok()
+        }
+    };
+    conclude(spec, settings.as_ref(), record)
+}
+
+/// Writes the record and turns the verdict into what the test runner understands.
+fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Result<(), Failure> {
+    let program = std::env::current_exe().unwrap_or_default();
+    let run_id = settings.map_or("unknown", |settings| &settings.run_id);
+    let written = record.write(&runs_dir(&program).join(run_id)).map_err(|error| error.to_string());
+    let skip_allowed = settings.is_some_and(|settings| settings.skip_is_allowed(spec.name()));
+    let verdict = match (&record.verdict, &written) {
+        (Verdict::Pass, Ok(_)) => return Ok(()),
+        (Verdict::Skip { .. }, Ok(_)) if skip_allowed => return Ok(()),
+        // A pass that nobody can look up is not one.
+        (Verdict::Pass, Err(error)) => Verdict::Inconclusive { reason: format!("cannot write the record: {error}") },
+        (other, _) => (*other).clone(),
+    };
+    let kernel = settings.map_or("latest", |settings| &settings.kernel);
+    let accel = record.accel.map_or_else(|| "auto".to_owned(), |accel| accel.to_string());
+    let rerun = format!(
+        "KTSTR_SEED={} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} cargo test -- --exact {}",
+        record.seed,
+        spec.name()
+    );
+    Err(Failure { test: spec.name(), verdict, rerun, record: written })
+}
+
+fn blank_record(spec: &TestSpec, seed: u64) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        test: spec.name().to_owned(),
+        verdict: Verdict::Inconclusive { reason: "the test did not end".to_owned() },
+        topology: spec.topology,
+        ram_bytes: 0,
+        accel: None,
+        kernel: None,
+        images: None,
+        seed,
+        duration_ns: (spec.duration_s * 1e9) as u64,
+        guest: GuestPart::default(),
+        host: HostPart {
+            started_unix_s: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            load_1m: load_1m(),
+            ..HostPart::default()
+        },
+    }
+}
+
+fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
+    let began = Instant::now();
+    let cache = Cache::open_default().map_err(PrepareError::from)?;
+    let kernel = prepare::kernel(&cache, &settings.kernel)?;
+    record.kernel = Some(KernelPart {
+        id: kernel.id.clone(),
+        release: kernel.meta.release.clone(),
+        config_hash: kernel.meta.config_hash.clone(),
+    });
+    let (accel, reason) = settings.accel.choose()?;
+    record.accel = Some(accel);
+    record.host.accel_reason = reason;
+    let resolve_ms = ms_since(began);
+
+    let began = Instant::now();
+    let program = std::env::current_exe().map_err(SetupError::Program)?;
+    let boot = prepare::boot_image(&cache)?;
+    let payload = prepare::payload(&cache, &program)?;
+    let read = std::fs::read(&payload.path);
+    let archive = read.map_err(|source| PrepareError::Read { path: payload.path.clone(), source })?;
+    record.images = Some((boot.id.clone(), payload.id.clone()));
+    let pack_ms = ms_since(began);
+
+    let reserved_bytes = reserved_bytes(archive.len());
+    let config = VmConfig {
+        kernel: kernel.vmlinux(),
+        initramfs: boot.path.clone(),
+        topology: spec.topology,
+        ram_bytes: ram_bytes(spec, reserved_bytes),
+        reserved_bytes,
+        kargs: Vec::new(),
+        seed: settings.seed,
+        accel,
+    };
+    record.ram_bytes = config.ram_bytes;
+    let order = order(spec, settings);
+    let seen = session::run(&config, &archive, &order, &deadlines(spec, settings, accel))?;
+    record.verdict = judge(&seen);
+    take_observations(record, seen);
+    record.host.time.resolve_ms = resolve_ms;
+    record.host.time.pack_ms = pack_ms;
+    Ok(())
+}
+
+fn take_observations(record: &mut Record, seen: Observations) {
+    record.guest = GuestPart {
+        hello: seen.hello,
+        started_ns: seen.started_ns,
+        exited_ns: seen.exited.as_ref().map(|(_, at_ns)| *at_ns),
+        exit_status: seen.exited.map(|(status, _)| status),
+        faults: seen.faults,
+        result: match seen.outcome {
+            Some(Outcome::Finished(result)) => Some(result),
+            _ => None,
+        },
+        output: String::from_utf8_lossy(&seen.output).into_owned(),
+        console: String::from_utf8_lossy(&seen.console).into_owned(),
+    };
+    record.host.time = seen.time;
+    record.host.vcpu_clocks = seen.vcpu_clocks;
+}
+
+fn order(spec: &TestSpec, settings: &Settings) -> Run {
+    let context = RunContext {
+        topology: spec.topology,
+        seed: settings.seed,
+        duration_ns: (spec.duration_s * 1e9) as u64,
+        workers_per_cgroup: spec.workers_per_cgroup,
+        assert: spec.assert.over(Assert::defaults()),
+    };
+    let words = [GUEST_PROGRAM, "--exact", spec.name(), "--nocapture", "--include-ignored", "--test-threads=1"];
+    Run {
+        argv: words.map(str::to_owned).to_vec(),
+        env: [("PATH", "/bin:/usr/bin:/sbin:/usr/sbin"), ("HOME", "/tmp"), ("RUST_BACKTRACE", "1")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
+        // Plain data: it always serialises.
+        context: serde_json::to_vec(&context).unwrap_or_default(),
+        deadline_ns: (Duration::from_secs_f64(spec.duration_s) + BODY_GRACE).as_nanos() as u64,
+    }
+}
+
+/// Host time for each phase. Software emulation runs a second of guest time in about a second of host time for each busy
+/// CPU; a host with other work makes it several. KVM guests boot in a second or two, in a nested guest in many.
+fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
+    let cpus = u64::from(spec.topology.cpus());
+    let guest = Duration::from_secs_f64(spec.duration_s) + BODY_GRACE;
+    let (boot_s, slowdown) = match accel {
+        Chosen::Kvm => (60 + cpus, 2),
+        Chosen::Tcg => (120 + 5 * cpus, 10),
+    };
+    Deadlines {
+        boot: settings.boot_timeout.unwrap_or(Duration::from_secs(boot_s)),
+        ready: Duration::from_secs(60),
+        run: guest * slowdown,
+        teardown: Duration::from_secs(60),
+    }
+}
+
+fn reserved_bytes(payload_bytes: usize) -> u64 {
+    let need = Reserved::<ktstr_wire::MappedRegion>::bytes_for(payload_bytes) as u64;
+    need.next_multiple_of(RESERVED_STEP_BYTES)
+}
+
+fn ram_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
+    let by_topology = BASE_RAM_BYTES + reserved_bytes + u64::from(spec.topology.cpus()) * RAM_PER_CPU_BYTES;
+    spec.memory_mb.map_or(by_topology, |mb| u64::from(mb) << 20)
+}
+
+fn ms_since(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64() * 1e3
+}
+
+fn load_1m() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // A transparent error and its source say the same.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// What libtest prints of a failed test.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.test, self.verdict)?;
+        match &self.record {
+            Ok(path) => writeln!(f, "  record: {}", path.display())?,
+            Err(error) => writeln!(f, "  no record could be written: {error}")?,
+        }
+        write!(f, "  again:  {}", self.rerun)
+    }
+}

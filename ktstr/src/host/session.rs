@@ -1,0 +1,281 @@
+//! One machine from its start to its end, and everything that was seen of it.
+
+use crate::guest::Outcome;
+use crate::record::TimeSplit;
+use ktstr_vmm::{Exit, RamRegion, VcpuClock, Vm, VmConfig};
+use ktstr_wire::control::FrameReader;
+use ktstr_wire::message::{decode, encode};
+use ktstr_wire::reserved::ReservedError;
+use ktstr_wire::ring::{Consumer, RingError};
+use ktstr_wire::{ExitStatus, GuestMessage, Hello, PROTOCOL_VERSION, Reserved, Run};
+use std::time::{Duration, Instant};
+
+/// How often the host looks at what the guest has written. Looking costs the guest nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// The most console text that is kept; a flood loses its middle, not its end.
+const MAX_OUTPUT_BYTES: usize = 4 << 20;
+
+/// Why there was no machine to watch.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The machine.
+    #[error(transparent)]
+    Vm(#[from] ktstr_vmm::Error),
+    /// The reserved range.
+    #[error("cannot lay out the reserved range: {0}")]
+    Reserved(#[from] ReservedError),
+    /// The ring to the guest.
+    #[error("cannot give the guest its order: {0}")]
+    Ring(#[from] RingError),
+    /// The order does not fit the ring.
+    #[error("cannot give the guest its order: its {bytes} bytes do not fit the ring")]
+    OrderTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+/// How long each phase may take, in host time. The test binary's own deadline is kept by the agent in guest time; the
+/// host's is for a guest that keeps nothing any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    pub(crate) boot: Duration,
+    pub(crate) ready: Duration,
+    pub(crate) run: Duration,
+    pub(crate) teardown: Duration,
+}
+
+/// What the guest is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Boot,
+    Ready,
+    Run,
+    Teardown,
+}
+
+/// Everything that was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Observations {
+    pub(crate) hello: Option<Hello>,
+    pub(crate) started_ns: Option<u64>,
+    pub(crate) exited: Option<(ExitStatus, u64)>,
+    pub(crate) said_bye: bool,
+    pub(crate) faults: Vec<String>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) output: Vec<u8>,
+    pub(crate) console: Vec<u8>,
+    /// Protocol breaches: a corrupt ring, strange messages, bytes on the control channel that are no frames.
+    pub(crate) breaches: Vec<String>,
+    pub(crate) dropped_frames: u32,
+    pub(crate) exit: Option<Exit>,
+    /// The phase whose deadline passed, and the deadline.
+    pub(crate) overdue: Option<(Phase, Duration)>,
+    pub(crate) vcpu_clocks: Vec<VcpuClock>,
+    pub(crate) time: TimeSplit,
+}
+
+/// Boots the machine with the payload and the order in place, and watches it until it is gone.
+pub(crate) fn run(
+    config: &VmConfig,
+    payload: &[u8],
+    order: &Run,
+    deadlines: &Deadlines,
+) -> Result<Observations, SessionError> {
+    let made = Instant::now();
+    let mut vm = Vm::new(config)?;
+    let reserved = Reserved::format(vm.reserved()?)?;
+    reserved.put_payload(payload)?;
+    let order = encode(order);
+    if !reserved.orders_out()?.push(&order) {
+        return Err(SessionError::OrderTooLarge { bytes: order.len() });
+    }
+    let ring = reserved.bulk_in()?;
+    vm.start()?;
+    let mut session = Session {
+        vm,
+        frames: FrameReader::default(),
+        ring: Some(ring),
+        phase: Phase::Boot,
+        phase_began: made,
+        clocks_at_hello: Vec::new(),
+        seen: Observations::default(),
+    };
+    session.watch(deadlines)?;
+    Ok(session.seen)
+}
+
+struct Session {
+    vm: Vm,
+    frames: FrameReader,
+    ring: Option<Consumer<RamRegion>>,
+    phase: Phase,
+    phase_began: Instant,
+    clocks_at_hello: Vec<VcpuClock>,
+    seen: Observations,
+}
+
+impl Session {
+    fn watch(&mut self, deadlines: &Deadlines) -> Result<(), SessionError> {
+        loop {
+            // Asked before looking: what the guest wrote last is then seen in this round.
+            let exit = self.vm.exit();
+            self.look()?;
+            if exit.is_some() {
+                self.seen.exit = exit;
+                break;
+            }
+            let limit = match self.phase {
+                Phase::Boot => deadlines.boot,
+                Phase::Ready => deadlines.ready,
+                Phase::Run => deadlines.run,
+                Phase::Teardown => deadlines.teardown,
+            };
+            if self.phase_began.elapsed() > limit {
+                self.seen.overdue = Some((self.phase, limit));
+                break;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.end_phase();
+        self.vm.stop();
+        let skipped = self.frames.skipped_bytes();
+        if skipped > 0 {
+            self.seen.breaches.push(format!("{skipped} bytes on COM2 belong to no message"));
+        }
+        Ok(())
+    }
+
+    /// Takes in all that is new.
+    fn look(&mut self) -> Result<(), SessionError> {
+        let console = self.vm.read_console()?;
+        append(&mut self.seen.console, &console);
+        let control = self.vm.read_control()?;
+        self.frames.push(&control);
+        while let Some(frame) = self.frames.next_frame() {
+            match decode(&frame) {
+                Ok(message) => self.take(message),
+                Err(error) => self.seen.breaches.push(format!("a frame on COM2 is {error}")),
+            }
+        }
+        self.drain_ring();
+        Ok(())
+    }
+
+    fn drain_ring(&mut self) {
+        while let Some(ring) = &mut self.ring {
+            let popped = ring.pop();
+            self.seen.dropped_frames = ring.dropped();
+            match popped {
+                Ok(None) => return,
+                Ok(Some(frame)) => match decode(&frame) {
+                    Ok(message) => self.take(message),
+                    Err(error) => self.seen.breaches.push(format!("a frame in the ring is {error}")),
+                },
+                Err(error) => {
+                    self.seen.breaches.push(error.to_string());
+                    self.ring = None;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: GuestMessage) {
+        match message {
+            GuestMessage::Hello(hello) if hello.protocol != PROTOCOL_VERSION => {
+                let found = hello.protocol;
+                self.seen.breaches.push(format!("the agent speaks protocol {found}, not {PROTOCOL_VERSION}"));
+            }
+            GuestMessage::Hello(hello) => {
+                self.enter(Phase::Ready);
+                self.clocks_at_hello = self.vm.vcpu_clocks();
+                self.seen.hello = Some(hello);
+            }
+            GuestMessage::Started { at_ns } => {
+                self.enter(Phase::Run);
+                self.seen.started_ns = Some(at_ns);
+            }
+            GuestMessage::Exited { status, at_ns } => {
+                // Everything that the program said was in the ring before this was sent.
+                self.drain_ring();
+                self.enter(Phase::Teardown);
+                self.seen.exited = Some((status, at_ns));
+            }
+            GuestMessage::Bye { .. } => {
+                self.enter(Phase::Teardown);
+                self.seen.said_bye = true;
+            }
+            GuestMessage::Output { bytes, .. } => append(&mut self.seen.output, &bytes),
+            GuestMessage::Report(frame) => self.take_report(&frame),
+            GuestMessage::Fault(what) => self.seen.faults.push(what),
+        }
+    }
+
+    fn take_report(&mut self, frame: &[u8]) {
+        match serde_json::from_slice(frame) {
+            Ok(outcome) if self.seen.outcome.is_none() => self.seen.outcome = Some(outcome),
+            Ok(_) => self.seen.breaches.push("the test reported more than one outcome".to_owned()),
+            Err(error) => self.seen.breaches.push(format!("the test's report cannot be understood: {error}")),
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if phase != self.phase {
+            self.end_phase();
+            self.phase = phase;
+        }
+    }
+
+    /// Books the time since the last change on the current phase.
+    fn end_phase(&mut self) {
+        let now = Instant::now();
+        let spent_ms = now.duration_since(self.phase_began).as_secs_f64() * 1e3;
+        self.phase_began = now;
+        let time = &mut self.seen.time;
+        match self.phase {
+            Phase::Boot => time.boot_ms += spent_ms,
+            Phase::Ready => time.ready_ms += spent_ms,
+            Phase::Run => {
+                time.run_ms += spent_ms;
+                self.seen.vcpu_clocks = since(&self.clocks_at_hello, &self.vm.vcpu_clocks());
+            }
+            Phase::Teardown => time.teardown_ms += spent_ms,
+        }
+    }
+}
+
+fn since(before: &[VcpuClock], after: &[VcpuClock]) -> Vec<VcpuClock> {
+    let pairs = before.iter().zip(after);
+    pairs
+        .map(|(before, after)| VcpuClock {
+            run_ns: after.run_ns.saturating_sub(before.run_ns),
+            wait_ns: after.wait_ns.saturating_sub(before.wait_ns),
+        })
+        .collect()
+}
+
+/// Appends, within [`MAX_OUTPUT_BYTES`].
+fn append(kept: &mut Vec<u8>, new: &[u8]) {
+    kept.extend_from_slice(new);
+    if kept.len() > MAX_OUTPUT_BYTES {
+        let half = MAX_OUTPUT_BYTES / 2;
+        kept.drain(half..kept.len() - half);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_keeps_its_ends() {
+        let mut kept = b"first".to_vec();
+        for _ in 0..10 {
+            append(&mut kept, &vec![b'x'; MAX_OUTPUT_BYTES / 4]);
+        }
+        append(&mut kept, b"last");
+        assert_eq!(kept.len(), MAX_OUTPUT_BYTES);
+        assert!(kept.starts_with(b"first") && kept.ends_with(b"last"));
+    }
+}

@@ -1,0 +1,139 @@
+//! The record of one test run: one JSON file, whole or absent.
+
+use crate::assert::AssertResult;
+use crate::verdict::Verdict;
+use ktstr_vmm::{Chosen, VcpuClock};
+use ktstr_wire::{ExitStatus, Hello, Topology};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Version of the record's shape; it rises when a reader of the old shape would misread the new one.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One run of one test.
+///
+/// Everything outside of [`HostPart`] is a function of the inputs and the seed when the accelerator is deterministic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_VERSION`].
+    pub version: u32,
+    /// Name of the test.
+    pub test: String,
+    /// What came out.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The machine's CPUs: NUMA nodes, LLCs, cores per LLC, threads per core.
+    pub topology: Topology,
+    /// The machine's RAM.
+    pub ram_bytes: u64,
+    /// Backend, once chosen.
+    pub accel: Option<Chosen>,
+    /// Kernel, once resolved.
+    pub kernel: Option<KernelPart>,
+    /// Content hash of the initramfs and of the payload.
+    pub images: Option<(String, String)>,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// How long the scenario should take.
+    pub duration_ns: u64,
+    /// What the guest said.
+    pub guest: GuestPart,
+    /// What the host measured.
+    pub host: HostPart,
+}
+
+/// The kernel under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelPart {
+    /// Cache entry.
+    pub id: String,
+    /// `uname -r`, by the kernel's image.
+    pub release: String,
+    /// Hash of its configuration.
+    pub config_hash: Option<String>,
+}
+
+/// What the guest said, with its own times.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GuestPart {
+    /// The agent's hello.
+    pub hello: Option<Hello>,
+    /// When the test binary was started.
+    pub started_ns: Option<u64>,
+    /// When it had ended.
+    pub exited_ns: Option<u64>,
+    /// How it ended.
+    pub exit_status: Option<ExitStatus>,
+    /// What the agent could not do.
+    pub faults: Vec<String>,
+    /// The body's result.
+    pub result: Option<AssertResult>,
+    /// The test binary's standard output and error.
+    pub output: String,
+    /// Everything on the console.
+    pub console: String,
+}
+
+/// What differs from run to run whatever the guest does.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HostPart {
+    /// Start of the run, in seconds since the epoch.
+    pub started_unix_s: u64,
+    /// Why this backend.
+    pub accel_reason: String,
+    /// Where the time went.
+    pub time: TimeSplit,
+    /// What the host let each vCPU have between hello and the machine's end.
+    pub vcpu_clocks: Vec<VcpuClock>,
+    /// Load average over one minute at the start.
+    pub load_1m: Option<f64>,
+}
+
+/// Host time of each phase, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct TimeSplit {
+    /// Finding the kernel.
+    pub resolve_ms: f64,
+    /// Making the images.
+    pub pack_ms: f64,
+    /// From the machine's making to hello.
+    pub boot_ms: f64,
+    /// From hello to the test binary's start.
+    pub ready_ms: f64,
+    /// The test binary's life.
+    pub run_ms: f64,
+    /// From its end to the machine's.
+    pub teardown_ms: f64,
+}
+
+impl TimeSplit {
+    /// The whole.
+    pub fn total_ms(&self) -> f64 {
+        self.resolve_ms + self.pack_ms + self.boot_ms + self.ready_ms + self.run_ms + self.teardown_ms
+    }
+}
+
+impl Record {
+    /// Writes the record into `dir` under a name that no other record of that directory has, whole or not at all.
+    ///
+    /// # Errors
+    /// What creating, writing or renaming returned.
+    pub fn write(&self, dir: &Path) -> io::Result<PathBuf> {
+        std::fs::create_dir_all(dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        serde_json::to_writer_pretty(&mut file, self)?;
+        file.write_all(b"\n")?;
+        let stem = self.test.replace("::", ".");
+        for number in 1.. {
+            let suffix = if number == 1 { String::new() } else { format!(".{number}") };
+            let path = dir.join(format!("{stem}{suffix}.json"));
+            match file.persist_noclobber(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => file = error.file,
+                Err(error) => return Err(error.error),
+            }
+        }
+        unreachable!("the numbers do not end")
+    }
+}
