@@ -1,1 +1,45 @@
-//! (to be written)
+//! Kernels for tests: a *spec*, such as `latest` or `path:…`, becomes a cache entry with the kernel as an ELF file, its
+//! configuration, and what is known of it.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernels = ktstr_kernels::Kernels::new(ktstr_cache::Cache::open_default()?);
+//! let kernel = kernels.resolve(&"latest".parse()?, &())?;
+//! kernel.require(&["SCHED_CLASS_EXT"])?;
+//! println!("{} is at {}", kernel.meta.release, kernel.vmlinux().display());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Entries are `<cache>/kernels/<id>/` with `vmlinux`, `config` and `meta.json`. Answers that stay valid for a while are
+//! files beside them, so a spec resolved before starts no process and reads two small files. Packages come through apt
+//! with a private state in `<cache>/apt/`.
+
+mod answers;
+mod apt;
+mod btf;
+mod command;
+mod compile;
+mod deb;
+mod error;
+mod extract;
+mod hash;
+mod install;
+mod kconfig;
+mod kernel;
+mod kernels;
+mod local;
+mod packaged;
+mod progress;
+mod spec;
+mod version;
+
+pub use btf::BtfHealth;
+pub use compile::FRAGMENT;
+pub use error::Error;
+pub use kconfig::Kconfig;
+pub use kernel::{Kernel, Meta, Origin};
+pub use kernels::{Clean, Kernels};
+pub use progress::Progress;
+pub use spec::{Error as SpecError, Source, Spec};
+pub use version::{BadVersion, Version};

@@ -1,0 +1,77 @@
+//! What a kernel build needs of the machine.
+
+use super::Error;
+use crate::command;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Programs, and the packages that have them.
+const PROGRAMS: [(&str, &str); 10] = [
+    ("make", "make"),
+    ("gcc", "gcc"),
+    ("ld", "binutils"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+    ("perl", "perl"),
+    ("pahole", "dwarves"),
+    ("tar", "tar"),
+    ("xz", "xz-utils"),
+];
+
+/// Headers, and the packages that have them: objtool and resolve_btfids are built on libelf, and it on zlib.
+const HEADERS: [(&str, &str); 3] =
+    [("gelf.h", "libelf-dev"), ("zlib.h", "zlib1g-dev"), ("openssl/opensslv.h", "libssl-dev")];
+
+/// Tools whose version decides what comes out.
+const RECORDED: [&str; 3] = ["gcc", "ld", "pahole"];
+
+/// Checks that all is there; returns the versions that go into a kernel's description.
+pub(super) fn check() -> Result<BTreeMap<String, String>, Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let program_dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let header_dirs = ["/usr/include", "/usr/include/x86_64-linux-gnu", "/usr/local/include"].map(PathBuf::from);
+    let missing = missing(&program_dirs, &header_dirs);
+    if !missing.is_empty() {
+        let (missing, packages) =
+            missing.iter().map(|(what, package)| ((*what).to_owned(), (*package).to_owned())).unzip();
+        return Err(Error::MissingTools { missing, packages });
+    }
+    RECORDED.iter().map(|tool| Ok(((*tool).to_owned(), version(tool)?))).collect()
+}
+
+fn missing(program_dirs: &[PathBuf], header_dirs: &[PathBuf]) -> Vec<(&'static str, &'static str)> {
+    let absent = |dirs: &[PathBuf], name: &str| !dirs.iter().any(|dir| Path::is_file(&dir.join(name)));
+    let programs = PROGRAMS.into_iter().filter(|(name, _)| absent(program_dirs, name));
+    programs.chain(HEADERS.into_iter().filter(|(name, _)| absent(header_dirs, name))).collect()
+}
+
+/// The first line of `--version`.
+fn version(tool: &str) -> Result<String, Error> {
+    let start_error = |source| Error::Start { program: tool.to_owned(), source };
+    let (text, _) = command::output(Command::new(tool).arg("--version")).map_err(start_error)?;
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_what_is_missing_and_where_to_get_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, _) in PROGRAMS.iter().filter(|(name, _)| *name != "pahole") {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::write(dir.path().join("zlib.h"), "").unwrap();
+        let dirs = [dir.path().to_owned()];
+        assert_eq!(
+            missing(&dirs, &dirs),
+            [("pahole", "dwarves"), ("gelf.h", "libelf-dev"), ("openssl/opensslv.h", "libssl-dev")]
+        );
+        let (missing, packages) = (vec!["pahole".to_owned()], vec!["dwarves".to_owned()]);
+        let message = Error::MissingTools { missing, packages }.to_string();
+        assert_eq!(message, "a kernel build needs pahole: install with `apt-get install dwarves`");
+    }
+}

@@ -1,0 +1,141 @@
+//! A kernel in the cache, and what is known of it.
+
+use crate::btf::BtfHealth;
+use crate::error::{Error, io_context};
+use crate::kconfig::Kconfig;
+use crate::version::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The version of `meta.json`; entries of another one are made anew.
+pub(crate) const META_VERSION: u32 = 1;
+const META_FILE: &str = "meta.json";
+
+/// Where a kernel came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The distribution's packages: name and version of each that was unpacked.
+    Packages(Vec<(String, String)>),
+    /// A file or directory of this machine.
+    Path(PathBuf),
+    /// Built here from this source.
+    Built(String),
+}
+
+/// What is known of a cached kernel; `meta.json` in its directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The format of this description.
+    pub version: u32,
+    /// The spec that brought the kernel into the cache.
+    pub spec: String,
+    /// `uname -r`.
+    pub release: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// SHA-256 of what it was made from: packages, the image file, or source and fragment.
+    pub source_hash: String,
+    /// SHA-256 of the configuration; `None` when that is unknown.
+    pub config_hash: Option<String>,
+    /// Versions of the tools that built it here, by name; empty for a prebuilt kernel.
+    pub tools: BTreeMap<String, String>,
+    /// Whether BPF programs can use it.
+    pub btf: BtfHealth,
+    /// Options that tests ask for, without `CONFIG_`, and whether they are built in; absent when unknown.
+    pub features: BTreeMap<String, bool>,
+    /// What a user should know before relying on it.
+    pub warnings: Vec<String>,
+}
+
+impl Meta {
+    /// The version that the release starts with.
+    pub fn kernel_version(&self) -> Option<Version> {
+        Version::leading(&self.release)
+    }
+
+    /// Whether `latest` may mean this kernel: sched_ext and sound BTF.
+    pub fn is_sound(&self) -> bool {
+        self.btf.is_sound() && self.features.get("SCHED_CLASS_EXT") == Some(&true)
+    }
+
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), Error> {
+        let path = dir.join(META_FILE);
+        let text = serde_json::to_vec_pretty(self).map_err(|source| Error::Meta { path: path.clone(), source })?;
+        io_context(fs::write(&path, text), "write", &path)
+    }
+}
+
+/// A kernel in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// Readable and derived from the contents: `7.3.4+deb13-cloud-amd64-1f0c92ab`.
+    pub id: String,
+    /// The cache entry.
+    pub dir: PathBuf,
+    /// What is known of it.
+    pub meta: Meta,
+}
+
+impl Kernel {
+    /// Reads the entry `id` at `dir`; `None` when its description is of another format.
+    pub(crate) fn load(id: &str, dir: &Path) -> Result<Option<Self>, Error> {
+        let path = dir.join(META_FILE);
+        let text = io_context(fs::read(&path), "read", &path)?;
+        let damaged = |source| Error::Meta { path: path.clone(), source };
+        let value: serde_json::Value = serde_json::from_slice(&text).map_err(damaged)?;
+        if value["version"] != META_VERSION {
+            return Ok(None);
+        }
+        let meta = serde_json::from_value(value).map_err(damaged)?;
+        Ok(Some(Self { id: id.to_owned(), dir: dir.to_owned(), meta }))
+    }
+
+    /// The ELF kernel without DWARF.
+    pub fn vmlinux(&self) -> PathBuf {
+        self.dir.join("vmlinux")
+    }
+
+    /// The configuration; the file is absent when that is unknown (`meta.config_hash` is `None`).
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("config")
+    }
+
+    /// Whether an option is built in, named with or without `CONFIG_`; false when that cannot be told.
+    pub fn option(&self, name: &str) -> bool {
+        self.known_option(name) == Some(true)
+    }
+
+    fn known_option(&self, name: &str) -> Option<bool> {
+        let name = name.strip_prefix("CONFIG_").unwrap_or(name);
+        if let Some(known) = self.meta.features.get(name) {
+            return Some(*known);
+        }
+        self.meta.config_hash.as_ref()?;
+        let text = fs::read_to_string(self.config()).ok()?;
+        Some(Kconfig::parse(&text).enabled(name))
+    }
+
+    /// Checks that options are built in, named with or without `CONFIG_`.
+    ///
+    /// # Errors
+    /// [`Error::Lacks`] names all that are not; [`Error::ConfigUnknown`] those that cannot be told.
+    pub fn require(&self, option_names: &[&str]) -> Result<(), Error> {
+        let release = self.meta.release.clone();
+        let those = |wanted: Option<bool>| -> Vec<String> {
+            let plain = |name: &&str| name.strip_prefix("CONFIG_").unwrap_or(name).to_owned();
+            option_names.iter().filter(|name| self.known_option(name) == wanted).map(plain).collect()
+        };
+        match (those(Some(false)), those(None)) {
+            (lost, _) if !lost.is_empty() => Err(Error::Lacks { release, options: lost }),
+            (_, unknown) if !unknown.is_empty() => Err(Error::ConfigUnknown { release, options: unknown }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "kernel_tests.rs"]
+pub(crate) mod tests;
