@@ -14,8 +14,6 @@ const COMMON: &[&str] = &[
     // A panic ends the machine at once, through the keyboard controller that both backends have.
     "panic=-1",
     "reboot=k",
-    // The machine has no disk to wait for and no PCI.
-    "pci=off",
     // The agent, in the initramfs.
     "rdinit=/init",
 ];

@@ -26,6 +26,59 @@ pub const COM1: (u16, u32) = (0x3f8, 4);
 /// COM2, the control channel: I/O port base and ISA interrupt.
 pub const COM2: (u16, u32) = (0x2f8, 3);
 
+/// Keyboard controller: data port, and status and command port, through which the guest resets the machine.
+pub const I8042: (u16, u16) = (0x60, 0x64);
+
+/// kvm: ACPI sleep control and sleep status ports, through which the guest powers off.
+pub const ACPI_SLEEP: (u16, u16) = (0x600, 0x601);
+
+/// kvm: segment descriptors of the boot vCPU.
+pub const BOOT_GDT_GPA: u64 = 0x500;
+
+/// kvm: the kernel's boot parameters, one page (Documentation/arch/x86/zero-page.rst).
+pub const BOOT_PARAMS_GPA: u64 = 0x7000;
+
+/// kvm: page tables of the boot vCPU, three pages.
+pub const BOOT_PAGE_TABLES_GPA: u64 = 0x9000;
+
+/// kvm: the kernel's command line.
+pub const CMDLINE_GPA: u64 = 0x2_0000;
+
+/// kvm: room for the command line and its final zero; the kernel takes no more (arch/x86/include/asm/setup.h).
+pub const CMDLINE_MAX_BYTES: u64 = 2048;
+
+/// End of the RAM below 1 MiB that a PC offers.
+pub const BASE_RAM_END: u64 = 0x9_fc00;
+
+/// Where RAM goes on above the legacy hole, of video memory and firmware.
+pub const EXTENDED_RAM_START: u64 = 1 << 20;
+
+/// kvm: room for the ACPI tables, at the start of the gap above the reserved range.
+pub const ACPI_MAX_BYTES: u64 = 1 << 20;
+
+/// The interrupt controller of the legacy interrupts.
+pub const IOAPIC_GPA: u32 = 0xfec0_0000;
+
+/// Each CPU's local interrupt controller.
+pub const LAPIC_GPA: u32 = 0xfee0_0000;
+
+/// kvm: a page for KVM's own use, which real-mode emulation on older Intel CPUs needs (Documentation/virt/kvm/api.rst,
+/// KVM_SET_IDENTITY_MAP_ADDR).
+pub const KVM_IDENTITY_MAP_GPA: u64 = 0xfffb_c000;
+
+/// kvm: three pages for KVM's own use, for the same reason (KVM_SET_TSS_ADDR).
+pub const KVM_TSS_GPA: u64 = 0xfffb_d000;
+
+const _: () = assert!(BOOT_GDT_GPA + 64 <= BOOT_PARAMS_GPA);
+const _: () = assert!(BOOT_PARAMS_GPA + 4096 <= BOOT_PAGE_TABLES_GPA);
+const _: () = assert!(BOOT_PAGE_TABLES_GPA + 3 * 4096 <= CMDLINE_GPA);
+const _: () = assert!(CMDLINE_GPA + CMDLINE_MAX_BYTES <= BASE_RAM_END);
+const _: () = assert!(BASE_RAM_END <= EXTENDED_RAM_START);
+const _: () = assert!(ACPI_MAX_BYTES + INITRAMFS_MAX_BYTES <= TOP_GAP_BYTES);
+const _: () = assert!(LOW_RAM_MAX_END <= IOAPIC_GPA as u64 && IOAPIC_GPA < LAPIC_GPA);
+const _: () = assert!((LAPIC_GPA as u64) < KVM_IDENTITY_MAP_GPA);
+const _: () = assert!(KVM_IDENTITY_MAP_GPA + 4096 <= KVM_TSS_GPA && KVM_TSS_GPA + 3 * 4096 <= HIGH_RAM_START);
+
 const _: () = assert!(LOW_RAM_MAX_END <= HIGH_RAM_START);
 const _: () = assert!(TOP_GAP_BYTES.is_multiple_of(RESERVED_ALIGN) && LOW_RAM_MAX_END.is_multiple_of(RESERVED_ALIGN));
 
@@ -68,6 +121,20 @@ impl RamLayout {
         })
     }
 
+    /// kvm: where the ACPI tables lie, right behind the reserved range.
+    pub const fn acpi(&self) -> Range {
+        Range { gpa: self.reserved.gpa + self.reserved.bytes, bytes: ACPI_MAX_BYTES }
+    }
+
+    /// kvm: the first byte of an initramfs of `bytes`, which ends at the top of low RAM; `None` when it is larger than
+    /// [`INITRAMFS_MAX_BYTES`].
+    pub const fn initramfs_gpa(&self, bytes: u64) -> Option<u64> {
+        if bytes > INITRAMFS_MAX_BYTES {
+            return None;
+        }
+        Some((self.low.bytes - bytes) & !0xfff)
+    }
+
     /// The smallest machine that can have `reserved_bytes` reserved.
     pub const fn min_ram_bytes(reserved_bytes: u64) -> u64 {
         MIN_KERNEL_RAM_BYTES + TOP_GAP_BYTES + reserved_bytes.next_multiple_of(RESERVED_ALIGN)
@@ -95,6 +162,16 @@ mod tests {
         assert_eq!(layout.low.bytes + high.bytes, 5000 * MIB);
         assert_eq!(high.gpa, HIGH_RAM_START);
         assert!(layout.reserved.gpa + layout.reserved.bytes <= layout.low.bytes);
+    }
+
+    #[test]
+    fn the_gap_holds_the_tables_and_the_largest_initramfs() {
+        let layout = RamLayout::new(512 * MIB, 64 * MIB).unwrap();
+        let acpi = layout.acpi();
+        assert_eq!(acpi.gpa, (512 - 32) * MIB);
+        assert!(layout.initramfs_gpa(INITRAMFS_MAX_BYTES).unwrap() >= acpi.gpa + acpi.bytes);
+        assert_eq!(layout.initramfs_gpa(1).unwrap(), 512 * MIB - 4096);
+        assert_eq!(layout.initramfs_gpa(INITRAMFS_MAX_BYTES + 1), None);
     }
 
     #[test]

@@ -1,52 +1,25 @@
-//! The KVM backend: our own in-process monitor.
+//! The KVM backend: our own in-process monitor on `/dev/kvm`.
+//!
+//! It boots an ELF vmlinux directly, without firmware or decompressor, on a machine that has the declared CPUs, RAM, two
+//! serial ports, a way to power off and a way to reset. Everything that describes the machine to the guest (`acpi`,
+//! `cpuid`, `boot`, `registers`) is a value made by pure functions; `machine` hands the values to KVM, `threads` runs
+//! the vCPUs.
 
-use crate::config::VmConfig;
-use crate::machine::{Exit, Machine, VcpuClock};
-use crate::memory::GuestRam;
-use crate::serial_log::SerialLog;
+mod acpi;
+mod boot;
+mod cpuid;
+mod devices;
+mod error;
+mod kick;
+mod machine;
+mod probe;
+mod registers;
+mod system;
+mod threads;
+mod vcpu;
 
-/// Why KVM cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Under construction: replaced by the real errors.
-    #[error("the kvm backend is not there yet")]
-    Missing,
-}
-
-/// Whether KVM here can run a stock kernel.
-///
-/// # Errors
-/// Why not.
-pub fn probe() -> Result<(), Error> {
-    Err(Error::Missing)
-}
-
-/// A machine on `/dev/kvm`.
-pub(crate) struct KvmMachine {}
-
-impl KvmMachine {
-    pub(crate) fn new(
-        _config: &VmConfig,
-        _ram: &GuestRam,
-        _console: &SerialLog,
-        _control: &SerialLog,
-    ) -> Result<Self, Error> {
-        Err(Error::Missing)
-    }
-}
-
-impl Machine for KvmMachine {
-    fn start(&mut self) -> Result<(), crate::Error> {
-        Err(Error::Missing.into())
-    }
-
-    fn exit(&mut self) -> Option<Exit> {
-        None
-    }
-
-    fn vcpu_clocks(&self) -> Vec<VcpuClock> {
-        Vec::new()
-    }
-
-    fn stop(&mut self) {}
-}
+pub use boot::Error as BootError;
+pub use devices::Error as DeviceError;
+pub use error::Error;
+pub(crate) use machine::KvmMachine;
+pub use probe::probe;

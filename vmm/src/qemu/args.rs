@@ -85,7 +85,7 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
 
 fn machine(ram_nodes: usize) -> String {
     let backend = if ram_nodes == 1 { ",memory-backend=ram0" } else { "" };
-    format!("pc,max-ram-below-4g={LOW_RAM_MAX_END},usb=off,vmport=off,hpet=off,graphics=off{backend}")
+    format!("pc,max-ram-below-4g={LOW_RAM_MAX_END},usb=off,vmport=off,hpet=off{backend}")
 }
 
 /// The vendor decides how caches are described: with Intel's leaf 4 every socket has an L3 of its own. String

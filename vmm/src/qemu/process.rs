@@ -5,7 +5,7 @@ use crate::machine::{Exit, VcpuClock};
 use qapi::qmp;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -109,8 +109,8 @@ impl Process {
     /// QEMU's last QMP event tells a power-off from a reset.
     fn reason(&mut self, status: &str) -> Exit {
         if let Some(qmp) = &mut self.qmp {
-            // What is in the socket when the process is gone is all there will be; end of file is an error here.
-            while qmp.nop().is_ok() {}
+            // The process is gone: this reads the events that it left, up to the end of the stream.
+            let _ = qmp.read_response::<qmp::query_version>();
             for event in qmp.events() {
                 if let qmp::Event::SHUTDOWN { data, .. } = event {
                     return match data.reason {
@@ -151,6 +151,10 @@ fn open_qmp(socket: UnixStream) -> io::Result<Qmp> {
     socket.set_read_timeout(Some(QMP_TIMEOUT))?;
     let reader = BufReader::new(socket.try_clone()?);
     let mut qmp = qapi::Qmp::new(qapi::Stream::new(reader, socket));
+    // The crate takes a greeting for granted; a QEMU that refuses its command line ends without one.
+    if qmp.inner_mut().get_mut_read().fill_buf()?.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     qmp.handshake()?;
     Ok(qmp)
 }

@@ -1,0 +1,108 @@
+//! Why KVM cannot be used, or a machine on it cannot be made.
+
+use super::{boot, devices};
+use std::io;
+use std::path::PathBuf;
+
+/// Why KVM cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such device.
+    #[error(
+        "there is no {}: this host has no hardware virtualization, its kernel lacks KVM, or the module is not loaded \
+         (`modprobe kvm-intel` or `modprobe kvm-amd`)",
+        device.display()
+    )]
+    NoDevice {
+        /// The device.
+        device: PathBuf,
+    },
+    /// This user may not open it.
+    #[error("{} may not be opened by this user: add the user to the group that owns it (often `kvm`)", device.display())]
+    NotPermitted {
+        /// The device.
+        device: PathBuf,
+    },
+    /// It could not be opened for another reason.
+    #[error("cannot open {}: {source}", device.display())]
+    Open {
+        /// The device.
+        device: PathBuf,
+        /// What came back.
+        source: io::Error,
+    },
+    /// What was opened is not KVM, or not the KVM that everyone speaks.
+    #[error("{} speaks KVM API version {found}, not 12 (a negative number: it is no KVM device)", device.display())]
+    ApiVersion {
+        /// The device.
+        device: PathBuf,
+        /// What it said.
+        found: i32,
+    },
+    /// The host's KVM is too old or too small.
+    #[error("the KVM of this host lacks {capability}, which the guest needs")]
+    MissingCapability {
+        /// Name in include/uapi/linux/kvm.h.
+        capability: &'static str,
+    },
+    /// An instruction that every kernel uses did not work in a throw-away guest.
+    #[error(
+        "this host's KVM cannot run a kernel: {instruction} at privilege level 0 failed with {outcome} (a nested host whose KVM is partly software?)"
+    )]
+    ProbeFailed {
+        /// The instruction.
+        instruction: &'static str,
+        /// The exit that came instead.
+        outcome: String,
+    },
+    /// The throw-away guest did not come back.
+    #[error(
+        "this host's KVM cannot run a kernel: a handful of instructions at privilege level 0 did not end within {limit_ms} ms"
+    )]
+    ProbeTimedOut {
+        /// Time that it had.
+        limit_ms: u64,
+    },
+    /// More vCPUs than the host's KVM has.
+    #[error("the KVM of this host allows {limit} for {what}, and this topology needs {needed}")]
+    TooManyVcpus {
+        /// Which limit.
+        what: &'static str,
+        /// What the host allows.
+        limit: u64,
+        /// What the topology needs.
+        needed: u64,
+    },
+    /// A system call failed.
+    #[error("KVM failed to {action}: {source}")]
+    Call {
+        /// What was being done.
+        action: &'static str,
+        /// What came back.
+        source: io::Error,
+    },
+    /// A register was refused.
+    #[error("KVM refused to set model-specific register {index:#x} of a vCPU")]
+    MsrRefused {
+        /// The register.
+        index: u32,
+    },
+    /// The guest could not be put into memory.
+    #[error(transparent)]
+    Boot(#[from] boot::Error),
+    /// A device could not be made.
+    #[error(transparent)]
+    Device(#[from] devices::Error),
+}
+
+impl Error {
+    /// A closure for `map_err` on the results of `kvm_ioctls`.
+    pub(crate) fn call(action: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
+        move |error| Self::Call { action, source: io::Error::from_raw_os_error(error.errno()) }
+    }
+
+    /// A closure for `map_err` on the results of the standard library.
+    pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Call { action, source }
+    }
+}

@@ -1,0 +1,188 @@
+//! A machine on `/dev/kvm`, put together.
+
+use super::cpuid::{ApicIds, CpuIdTemplate};
+use super::devices::Ports;
+use super::threads::VcpuThreads;
+use super::{Error, acpi, boot, system, vcpu};
+use crate::config::VmConfig;
+use crate::layout::{KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
+use crate::machine::{Exit, Machine, VcpuClock};
+use crate::memory::GuestRam;
+use crate::serial_log::SerialLog;
+use ktstr_wire::Topology;
+use kvm_bindings::{
+    KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
+    kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
+use std::io;
+use std::sync::Arc;
+use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
+
+/// APIC ids from here on need what [`allow_wide_apic_ids`] asks for.
+const FIRST_WIDE_APIC_ID: u32 = 255;
+
+/// A machine. The fields are in the order in which they may be dropped.
+pub(crate) struct KvmMachine {
+    threads: VcpuThreads,
+    _vm: VmFd,
+    _ram: GuestRam,
+}
+
+impl KvmMachine {
+    /// Makes the machine, its vCPUs at the kernel's first instruction.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub(crate) fn new(
+        config: &VmConfig,
+        ram: &GuestRam,
+        console: &SerialLog,
+        control: &SerialLog,
+    ) -> Result<Self, crate::Error> {
+        let cmdline = crate::cmdline::build(config, &kernel_words(config.topology))?;
+        Ok(Self::build(config, ram, &cmdline, console, control)?)
+    }
+
+    fn build(
+        config: &VmConfig,
+        ram: &GuestRam,
+        cmdline: &str,
+        console: &SerialLog,
+        control: &SerialLog,
+    ) -> Result<Self, Error> {
+        let kvm = system::open()?;
+        check_limits(&kvm, config.topology)?;
+        let vm = create_vm(&kvm, config.topology)?;
+        map_ram(&vm, ram)?;
+        let entry_gpa = load(config, ram, cmdline)?;
+        let vcpus = create_vcpus(&kvm, &vm, config.topology)?;
+        if let Some(boot_vcpu) = vcpus.first() {
+            vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
+        }
+        let ports = Arc::new(Ports::new(&vm, console, control)?);
+        let threads = VcpuThreads::new(vcpus, &ports)?;
+        Ok(Self { threads, _vm: vm, _ram: ram.clone() })
+    }
+}
+
+impl Machine for KvmMachine {
+    fn start(&mut self) -> Result<(), crate::Error> {
+        self.threads.start();
+        Ok(())
+    }
+
+    fn exit(&mut self) -> Option<Exit> {
+        self.threads.exit()
+    }
+
+    fn vcpu_clocks(&self) -> Vec<VcpuClock> {
+        self.threads.clocks()
+    }
+
+    fn stop(&mut self) {
+        self.threads.stop();
+    }
+}
+
+/// What this backend adds to the kernel command line.
+fn kernel_words(topology: Topology) -> Vec<String> {
+    let mut words = vec!["no_timer_check".to_owned()];
+    if ApicIds::new(topology).max() >= FIRST_WIDE_APIC_ID {
+        // KVM's interrupt controller for devices reaches only the first 255 CPUs.
+        words.push("irqaffinity=0-7".to_owned());
+    }
+    words
+}
+
+fn check_limits(kvm: &Kvm, topology: Topology) -> Result<(), Error> {
+    let max_id = ApicIds::new(topology).max();
+    for (what, limit, needed) in [
+        ("vCPUs (KVM_CAP_MAX_VCPUS)", kvm.get_max_vcpus(), topology.cpus()),
+        ("vCPU ids (KVM_CAP_MAX_VCPU_ID)", kvm.get_max_vcpu_id(), max_id + 1),
+    ] {
+        let (limit, needed) = (limit as u64, u64::from(needed));
+        if needed > limit {
+            return Err(Error::TooManyVcpus { what, limit, needed });
+        }
+    }
+    Ok(())
+}
+
+/// A machine with its interrupt controllers and timer, but no memory and no CPU.
+fn create_vm(kvm: &Kvm, topology: Topology) -> Result<VmFd, Error> {
+    let vm = system::create_vm(kvm)?;
+    vm.set_identity_map_address(KVM_IDENTITY_MAP_GPA)
+        .map_err(Error::call("reserve a page for itself (KVM_SET_IDENTITY_MAP_ADDR)"))?;
+    vm.set_tss_address(KVM_TSS_GPA as usize).map_err(Error::call("reserve pages for itself (KVM_SET_TSS_ADDR)"))?;
+    disable_performance_counters(&vm);
+    if ApicIds::new(topology).max() >= FIRST_WIDE_APIC_ID {
+        allow_wide_apic_ids(&vm)?;
+    }
+    vm.create_irq_chip().map_err(Error::call("create interrupt controllers (KVM_CREATE_IRQCHIP)"))?;
+    // For kernels without the KVM clock, which calibrate theirs with it; the dummy speaker has the gate that they use.
+    let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
+    vm.create_pit2(pit).map_err(Error::call("create a timer (KVM_CREATE_PIT2)"))?;
+    Ok(vm)
+}
+
+/// The guest is told that it has none; where KVM can know it too, it saves work at every switch between vCPUs.
+fn disable_performance_counters(vm: &VmFd) {
+    let mut capability = kvm_enable_cap { cap: KVM_CAP_PMU_CAPABILITY, ..Default::default() };
+    capability.args[0] = u64::from(KVM_PMU_CAP_DISABLE);
+    // Older hosts and some modules do not offer it, and nothing depends on it.
+    let _ = vm.enable_cap(&capability);
+}
+
+fn allow_wide_apic_ids(vm: &VmFd) -> Result<(), Error> {
+    let mut capability = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, ..Default::default() };
+    capability.args[0] = u64::from(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+    vm.enable_cap(&capability).map_err(Error::call("allow APIC ids above 254 (KVM_CAP_X2APIC_API)"))
+}
+
+fn map_ram(vm: &VmFd, ram: &GuestRam) -> Result<(), Error> {
+    const ACTION: &str = "give memory to a machine (KVM_SET_USER_MEMORY_REGION)";
+    for (slot, region) in (0..).zip(ram.mapped().iter()) {
+        let start = ram.mapped().get_host_address(region.start_addr());
+        let start = start.map_err(|error| Error::io(ACTION)(io::Error::other(error.to_string())))?;
+        let region = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr: region.start_addr().raw_value(),
+            memory_size: region.len(),
+            userspace_addr: start as u64,
+        };
+        // SAFETY: the range is mapped, shared, and stays so as long as the machine, which keeps a handle on `ram`.
+        unsafe { vm.set_user_memory_region(region) }.map_err(Error::call(ACTION))?;
+    }
+    Ok(())
+}
+
+/// Puts tables, kernel and initramfs into memory; returns where the kernel starts.
+fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> {
+    let place = ram.layout().acpi();
+    let node_bytes: Vec<u64> = ram.nodes().iter().map(|node| node.bytes).collect();
+    let memory = acpi::node_ranges(ram.layout(), &node_bytes);
+    let no_room = boot::Error::NoRoom { what: "the set of ACPI tables", gpa: place.gpa, bytes: place.bytes };
+    let tables = acpi::build(config.topology, &memory, place).ok_or(no_room)?;
+    boot::put(ram.mapped(), "the set of ACPI tables", place.gpa, &tables.bytes)?;
+    Ok(boot::load(config, ram, cmdline, tables.rsdp_gpa)?)
+}
+
+/// The vCPUs, in CPU order.
+fn create_vcpus(kvm: &Kvm, vm: &VmFd, topology: Topology) -> Result<Vec<VcpuFd>, Error> {
+    let supported = kvm
+        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+        .map_err(Error::call("list the features of its guests (KVM_GET_SUPPORTED_CPUID)"))?;
+    let template = CpuIdTemplate::new(supported.as_slice(), topology);
+    (0..)
+        .zip(ApicIds::new(topology).all())
+        .map(|(cpu, apic_id)| {
+            // KVM takes a vCPU's number for its APIC id.
+            let vcpu = vm.create_vcpu(u64::from(apic_id)).map_err(Error::call("create a vCPU (KVM_CREATE_VCPU)"))?;
+            vcpu::configure(&vcpu, &template.for_cpu(cpu))?;
+            Ok(vcpu)
+        })
+        .collect()
+}
