@@ -10,7 +10,7 @@ const PATH: &str = "/proc/kallsyms";
 /// The addresses of those of `names` that the kernel has. Reading ends when all have been found.
 pub(crate) fn addresses(names: &[&str]) -> Result<Vec<Symbol>> {
     let file = File::open(PATH).with_context(|| format!("cannot open {PATH}"))?;
-    let found = find(BufReader::with_capacity(64 << 10, file), names).with_context(|| format!("cannot read {PATH}"))?;
+    let found = find(BufReader::with_capacity(4 << 10, file), names).with_context(|| format!("cannot read {PATH}"))?;
     ensure!(
         found.iter().any(|symbol| symbol.gva != 0),
         "{PATH} shows no addresses: the kernel hides them (kernel.kptr_restrict)"

@@ -59,7 +59,10 @@ pub(crate) fn kernel(cache: &Cache, spec: &str) -> Result<Kernel, PrepareError> 
     let parsed: Spec = spec.parse().map_err(|source| PrepareError::Spec { spec: spec.to_owned(), source })?;
     let failed = |source| PrepareError::Kernel { spec: spec.to_owned(), source };
     let kernel = Kernels::new(cache.clone()).resolve(&parsed, &Bar::default()).map_err(failed)?;
-    kernel.require(REQUIRED_OPTIONS).map_err(failed)?;
+    // Where the configuration is unknown, the guest itself tells what it lacks.
+    if kernel.meta.config_hash.is_some() {
+        kernel.require(REQUIRED_OPTIONS).map_err(failed)?;
+    }
     Ok(kernel)
 }
 
