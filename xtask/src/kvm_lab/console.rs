@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
-const LINES: usize = 30;
+const LINES: usize = 50;
 const LINE_BYTES: usize = 400;
 
 /// The last lines of the outer kernel's console and of QEMU itself.

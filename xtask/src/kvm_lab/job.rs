@@ -23,7 +23,7 @@ pub(super) fn script(job: &Job<'_>) -> Vec<u8> {
     let mut text = b"b=/run/kvm-lab/busybox\n$b mount -t proc proc /proc\ncd ".to_vec();
     quote(&mut text, job.dir.as_os_str());
     // The shell's own remarks, such as `Killed`, stay out of the command's stderr.
-    text.extend_from_slice(b" || exit 125\nexec 3>&2 2>/dev/null\n$b env -i");
+    text.extend_from_slice(b" || exit 125\nexec 3>&2 2>/dev/null\n(exec $b env -i");
     for (name, value) in job.env {
         let mut pair = name.clone();
         pair.push("=");
@@ -35,7 +35,7 @@ pub(super) fn script(job: &Job<'_>) -> Vec<u8> {
         text.push(b' ');
         quote(&mut text, word);
     }
-    text.extend_from_slice(b" 2>&3 3>&-\nexit $?\n");
+    text.extend_from_slice(b" 2>&3 3>&-)\nexit $?\n");
     text
 }
 
@@ -83,6 +83,6 @@ mod tests {
         };
         let text = String::from_utf8(script(&job)).unwrap();
         assert!(text.contains("cd '/a b' || exit 125\n"), "{text}");
-        assert!(text.contains("env -i 'X=1 2' 'echo' 'it'\\''s' 2>&3 3>&-\nexit $?\n"), "{text}");
+        assert!(text.contains("(exec $b env -i 'X=1 2' 'echo' 'it'\\''s' 2>&3 3>&-)\nexit $?\n"), "{text}");
     }
 }

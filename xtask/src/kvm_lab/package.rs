@@ -24,7 +24,7 @@ pub(super) fn newest() -> Result<String> {
         .context("cannot run apt-cache; the lab's kernel comes from a Debian-like archive")?;
     let names = String::from_utf8_lossy(&output.stdout).into_owned();
     pick(names.lines()).map(str::to_owned).with_context(|| {
-        format!("apt knows no package {PREFIX}{SERIES}*{FLAVOUR}; add bookworm-backports or trixie to its sources")
+        format!("apt knows no package {PREFIX}{SERIES}*{FLAVOUR}: run `apt-get update`, and see that a suite with it (bookworm-security, trixie) is in apt's sources")
     })
 }
 
