@@ -1,7 +1,7 @@
 //! Specs that the distribution's archive answers: `latest`, versions, `deb:`.
 
 use crate::answers::{Answer, FRESH_FOR, Stamp};
-use crate::apt::{self, Apt, Package};
+use crate::apt::{self, Apt, Index, Package};
 use crate::deb;
 use crate::error::{Error, io_context};
 use crate::hash;
@@ -76,7 +76,14 @@ impl Kernels {
         if let Some(kernel) = self.answered(key) {
             return Ok(kernel);
         }
-        let mut renewed = apt.refresh(FRESH_FOR, progress)?;
+        let index = apt.refresh(FRESH_FOR, progress)?;
+        if let Index::Unreachable(said) = index {
+            // What is cached is at hand; whether the archive still has what the old index says is doubtful.
+            return match self.cached_instead(spec, key)? {
+                Some(_) => Err(apt::Error::Offline { said }.into()),
+                None => self.search(&apt, spec, progress),
+            };
+        }
         let mut found = self.search(&apt, spec, progress);
         // The index may be older than a package's removal, or than the package sought.
         let renew_after = match &found {
@@ -84,11 +91,10 @@ impl Kernels {
             Err(Error::Apt(apt::Error::Failed { .. })) => Some(Duration::ZERO),
             _ => None,
         };
-        if let (false, Some(at_most)) = (renewed, renew_after) {
-            renewed = apt.refresh(at_most, progress)?;
-            if renewed {
-                found = self.search(&apt, spec, progress);
-            }
+        if let (Index::Fresh, Some(at_most)) = (index, renew_after)
+            && apt.refresh(at_most, progress)? == Index::Renewed
+        {
+            found = self.search(&apt, spec, progress);
         }
         let kernel = found?;
         self.remember(key, &kernel, Vec::new())?;

@@ -9,8 +9,10 @@ pub(crate) use packages::{Package, by_version, carriers, is_cloud_image, kernel_
 use crate::command::{self, Finished};
 use crate::progress::Progress;
 use ktstr_cache::{Cache, Lock};
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -71,6 +73,20 @@ const ETC: &str = "/etc/apt";
 /// Beside the state, so that the state can be removed under it.
 const LOCK: &str = ".apt.lock";
 
+/// Room that a refresh needs, in bytes: the index of five suites, apt's caches of it, and what is unpacked on the way.
+const INDEX_BYTES: u64 = 512 << 20;
+
+/// What a refresh did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// Nothing: the index was young enough.
+    Fresh,
+    /// It was read anew.
+    Renewed,
+    /// An old index is all there is; why.
+    Unreachable(String),
+}
+
 /// apt with a private state, locked while this value lives.
 pub(crate) struct Apt {
     dir: PathBuf,
@@ -93,14 +109,15 @@ impl Apt {
     }
 
     /// Brings the index up to date when it is older than `at_most`, or when the sources have changed. A suite that
-    /// cannot be had is a warning while others can. Returns whether the index was read anew.
-    pub(crate) fn refresh(&self, at_most: Duration, progress: &dyn Progress) -> Result<bool, Error> {
+    /// cannot be had is a warning while others can.
+    pub(crate) fn refresh(&self, at_most: Duration, progress: &dyn Progress) -> Result<Index, Error> {
         let etc = PathBuf::from(ETC);
         let text = sources::rewrite(&sources::read(&etc)).ok_or(Error::NoSources { etc })?;
         let same = fs::read_to_string(self.dir.join("sources.d/ktstr.sources")).is_ok_and(|old| old == text);
         if same && self.index_age().is_some_and(|age| age < at_most) {
-            return Ok(false);
+            return Ok(Index::Fresh);
         }
+        require_space(&self.dir, INDEX_BYTES)?;
         self.write("sources.d/ktstr.sources", &text)?;
         progress.step("refreshing the package index");
         let finished = self.apt_get(&["update"], &self.dir, &mut |share| progress.bytes(share, Some(PER_MYRIAD)))?;
@@ -109,14 +126,14 @@ impl Apt {
         if failed.len() < suites.len() && (finished.status.success() || !failed.is_empty()) {
             failed.iter().for_each(|(suite, said)| progress.warn(&format!("suite {suite} cannot be read: {said}")));
             self.write("refreshed", "")?;
-            return Ok(true);
+            return Ok(Index::Renewed);
         }
         let said = first_complaint(&finished.errors);
         if !self.has_index() {
             return Err(Error::Offline { said });
         }
         progress.warn(&format!("the package index stays as it was: {said}"));
-        Ok(false)
+        Ok(Index::Unreachable(said))
     }
 
     fn index_age(&self) -> Option<Duration> {
@@ -149,6 +166,7 @@ impl Apt {
     /// Fetches a package into a directory.
     pub(crate) fn download(&self, package: &Package, into: &Path, progress: &dyn Progress) -> Result<PathBuf, Error> {
         let (name, size) = (format!("{}={}", package.name, package.version), package.size);
+        require_space(into, size)?;
         progress.step(&format!("fetching {name}"));
         let finished = self.apt_get(&["download", &name], into, &mut |share| {
             progress.bytes(size * share / PER_MYRIAD, Some(size));
@@ -208,8 +226,34 @@ impl Apt {
              Dir::State \"{dir}\";\nDir::State::lists \"{dir}/lists\";\nDir::State::status \"{dir}/status\";\n\
              Dir::Cache \"{dir}/cache\";\nDir::Cache::pkgcache \"pkgcache.bin\";\nDir::Cache::srcpkgcache \"srcpkgcache.bin\";\n\
              Dir::Etc::sourcelist \"/dev/null\";\nDir::Etc::sourceparts \"{dir}/sources.d\";\n\
-             Acquire::Languages \"none\";\nAcquire::PDiffs \"false\";\nAcquire::Retries \"2\";\nAPT::Sandbox::User \"root\";\n"
+             Acquire::Languages \"none\";\nAcquire::PDiffs \"false\";\nAcquire::Retries \"1\";\nAPT::Sandbox::User \"root\";\n"
         )
+    }
+}
+
+/// Refuses to begin what will not fit: on a full disk `apt-get update` waits for ever instead of failing.
+fn require_space(dir: &Path, bytes: u64) -> Result<(), Error> {
+    let free = io_context(free_bytes(dir), "find out how much room there is in", dir)?;
+    let full = || {
+        io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!(
+                "{free} bytes are free, {bytes} are needed: make room or set KTSTR_CACHE_DIR to another file system"
+            ),
+        )
+    };
+    if free < bytes { io_context(Err(full()), "fetch packages into", dir) } else { Ok(()) }
+}
+
+/// Bytes that an ordinary user may still write to a file system. Source: statvfs(3).
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let path = CString::new(dir.as_os_str().as_bytes())?;
+    // SAFETY: a struct of integers, for which all zeroes is a value.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends in NUL and the struct is writable; the call keeps neither.
+    match unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } {
+        0 => Ok(found.f_bavail.saturating_mul(found.f_frsize)),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -290,6 +334,15 @@ mod tests {
         assert_eq!(failed, ["sid", "trixie"]);
         assert!(first_complaint(errors).starts_with("The repository"));
         assert_eq!(first_complaint(""), "apt-get gives no reason");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        require_space(dir.path(), 1).unwrap();
+        let error = require_space(dir.path(), u64::MAX).unwrap_err();
+        assert!(error.to_string().contains("cannot fetch packages into"), "{error}");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("are needed"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Kernel source: where it is, what tells it apart, and how it becomes a tree.
 
 use super::{Error, Located, Place, run};
+use crate::answers::FRESH_FOR;
 use crate::apt::{self, Apt};
 use crate::error::{Error as KernelError, io_context};
 use crate::hash::{self, Hasher};
@@ -12,9 +13,6 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Finds the source and what identifies it, without unpacking anything.
 pub(super) fn locate(kernels: &Kernels, source: &Source, progress: &dyn Progress) -> Result<Located, KernelError> {
@@ -32,7 +30,7 @@ fn unusable(source: &Source, why: impl Into<String>) -> KernelError {
 
 fn locate_package(kernels: &Kernels, name: &str, progress: &dyn Progress) -> Result<Located, KernelError> {
     let apt = Apt::open(&kernels.cache)?;
-    apt.refresh(DAY, progress)?;
+    apt.refresh(FRESH_FOR, progress)?;
     let mut found = apt.show(&[name])?;
     found.sort_by(apt::by_version);
     match found.pop() {
