@@ -76,6 +76,9 @@ const LOCK: &str = ".apt.lock";
 /// Room that a refresh needs, in bytes: the index of five suites, apt's caches of it, and what is unpacked on the way.
 const INDEX_BYTES: u64 = 512 << 20;
 
+/// How long an archive that could not be reached is left alone: each try waits for time-outs.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
 /// What a refresh did.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Index {
@@ -114,8 +117,11 @@ impl Apt {
         let etc = PathBuf::from(ETC);
         let text = sources::rewrite(&sources::read(&etc)).ok_or(Error::NoSources { etc })?;
         let same = fs::read_to_string(self.dir.join("sources.d/ktstr.sources")).is_ok_and(|old| old == text);
-        if same && self.index_age().is_some_and(|age| age < at_most) {
+        if same && self.age("refreshed").is_some_and(|age| age < at_most) {
             return Ok(Index::Fresh);
+        }
+        if same && self.has_index() && self.age("unreachable").is_some_and(|age| age < ASK_AGAIN_AFTER) {
+            return Ok(Index::Unreachable("the archive could not be reached a moment ago".to_owned()));
         }
         require_space(&self.dir, INDEX_BYTES)?;
         self.write("sources.d/ktstr.sources", &text)?;
@@ -132,12 +138,14 @@ impl Apt {
         if !self.has_index() {
             return Err(Error::Offline { said });
         }
+        self.write("unreachable", "")?;
         progress.warn(&format!("the package index stays as it was: {said}"));
         Ok(Index::Unreachable(said))
     }
 
-    fn index_age(&self) -> Option<Duration> {
-        let stamp = fs::metadata(self.dir.join("refreshed")).and_then(|found| found.modified()).ok()?;
+    /// Time since a stamp was set.
+    fn age(&self, stamp: &str) -> Option<Duration> {
+        let stamp = fs::metadata(self.dir.join(stamp)).and_then(|found| found.modified()).ok()?;
         SystemTime::now().duration_since(stamp).ok()
     }
 
@@ -351,9 +359,9 @@ mod tests {
         let apt = Apt::open(&Cache::at(dir.path())).unwrap();
         let text = fs::read_to_string(dir.path().join("apt/apt.conf")).unwrap();
         assert!(text.contains(&format!("Dir::State \"{}/apt\"", dir.path().display())));
-        assert!(!apt.has_index() && apt.index_age().is_none());
+        assert!(!apt.has_index() && apt.age("refreshed").is_none());
         fs::write(dir.path().join("apt/lists/m_dists_sid_main_binary-amd64_Packages.lz4"), "").unwrap();
         fs::write(dir.path().join("apt/refreshed"), "").unwrap();
-        assert!(apt.has_index() && apt.index_age().is_some());
+        assert!(apt.has_index() && apt.age("refreshed").is_some());
     }
 }
