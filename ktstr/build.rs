@@ -29,12 +29,24 @@ fn build(root: &Path, out: &Path) -> Result<(), String> {
     let target_dir = out.join("agent-target");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "--package", "ktstr-agent", "--profile", "agent", "--target", TARGET]);
+    command.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "ktstr-agent",
+        "--profile",
+        "agent",
+        "--target",
+        TARGET,
+    ]);
     command.arg("--manifest-path").arg(root.join("Cargo.toml")).arg("--target-dir").arg(&target_dir);
     // The outer build's flags, wrappers and profile are its own.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_") && !text.starts_with("CARGO_HOME") && !text.starts_with("CARGO_NET") || text.starts_with("RUSTC") {
+        if text.starts_with("CARGO_") && !text.starts_with("CARGO_HOME") && !text.starts_with("CARGO_NET")
+            || text.starts_with("RUSTC")
+        {
             command.env_remove(&name);
         }
     }

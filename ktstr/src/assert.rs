@@ -167,7 +167,10 @@ mod tests {
     #[test]
     fn each_check_fires() {
         check(vec![worker("a", 0, 0)], &["not_starved: worker 0 (pid 42) of cgroup a did no work in 2.000 s"]);
-        check(vec![worker("a", 9, 4000)], &["cgroup a did not run for 4.000 s, from 1.500000 s of guest time on CPU 1"]);
+        check(
+            vec![worker("a", 9, 4000)],
+            &["cgroup a did not run for 4.000 s, from 1.500000 s of guest time on CPU 1"],
+        );
         check(vec![worker("a", 1900, 0), worker("a", 1100, 0)], &["differ by 40.0 %"]);
     }
 

@@ -33,7 +33,7 @@ pub use ctx::Ctx;
 pub use execute::execute_defs;
 pub use host::run::Failure;
 pub use ktstr_macros::ktstr_test;
-pub use record::{Record, TimeSplit};
+pub use record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
 pub use verdict::{Finding, Verdict};
@@ -46,8 +46,6 @@ pub mod prelude {
     pub use crate::{Assert, AssertResult, Ctx, Finding, execute_defs, ktstr_test, scenarios};
     pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
     pub use ktstr_wire::Topology;
-    pub use ktstr_workload::{
-        CgroupDef, CgroupGroup, CgroupManager, WorkerReport, WorkloadConfig, WorkloadHandle,
-    };
+    pub use ktstr_workload::{CgroupDef, CgroupGroup, CgroupManager, WorkerReport, WorkloadConfig, WorkloadHandle};
     pub use std::time::Duration;
 }

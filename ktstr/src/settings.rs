@@ -17,6 +17,8 @@ pub struct Settings {
     pub allow_skip: Vec<String>,
     /// `KTSTR_RUN_ID`: the directory below `target/ktstr/runs` that records go to; by default the test runner's own id.
     pub run_id: String,
+    /// `KTSTR_KARGS`: additions to the kernel command line, separated by spaces.
+    pub kargs: Vec<String>,
     /// `KTSTR_BOOT_TIMEOUT_S`: how long a guest may take to say hello, where the default does not do.
     pub boot_timeout: Option<Duration>,
 }
@@ -44,9 +46,18 @@ impl Settings {
             allow_skip: text("KTSTR_ALLOW_SKIP")
                 .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
                 .unwrap_or_default(),
-            run_id: run_id(text("KTSTR_RUN_ID").or_else(|| text("NEXTEST_RUN_ID"))),
+            run_id: Self::run_id_from_env(),
+            kargs: text("KTSTR_KARGS")
+                .map(|words| words.split_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
             boot_timeout: parsed("KTSTR_BOOT_TIMEOUT_S", text("KTSTR_BOOT_TIMEOUT_S"))?.map(Duration::from_secs),
         })
+    }
+
+    /// The run's id alone, which is there whatever the other variables say.
+    pub(crate) fn run_id_from_env() -> String {
+        let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        run_id(text("KTSTR_RUN_ID").or_else(|| text("NEXTEST_RUN_ID")))
     }
 
     /// Whether the test of this name may be skipped without failing.

@@ -14,6 +14,10 @@ const COMMON: &[&str] = &[
     // A panic ends the machine at once, through the keyboard controller that both backends have.
     "panic=-1",
     "reboot=k",
+    // Background work of a booting kernel that would compete with the test's workers: self-tests of crypto algorithms
+    // took most of two CPUs for ten seconds of guest time under emulation, DAMON samples memory for ever.
+    "cryptomgr.notests=1",
+    "damon_stat.enabled=N",
     // The agent, in the initramfs.
     "rdinit=/init",
 ];

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Rounds of computation in a unit of work: some tens of microseconds, so that a gap is timed that finely and reading
 /// the clock costs nothing beside it.
-const ROUNDS_PER_UNIT: u32 = 4096;
+const ROUNDS_PER_UNIT: u32 = 1024;
 
 /// Computes until told to stop, and keeps the books in `slot`.
 pub(crate) fn cpu_spin(slot: &Slot, seed: u64) {

@@ -36,7 +36,9 @@ pub(crate) fn judge(seen: &Observations) -> Verdict {
 fn outcome_findings(seen: &Observations) -> Vec<Finding> {
     let mut found = match &seen.outcome {
         Some(Outcome::Finished(result)) => result.findings.clone(),
-        Some(Outcome::Error(error)) => vec![Finding::new("body_succeeds", format!("the body returned an error: {error}"))],
+        Some(Outcome::Error(error)) => {
+            vec![Finding::new("body_succeeds", format!("the body returned an error: {error}"))]
+        }
         Some(Outcome::Panicked(text)) => vec![Finding::new("body_succeeds", format!("the body panicked: {text}"))],
         None => Vec::new(),
     };
@@ -46,7 +48,10 @@ fn outcome_findings(seen: &Observations) -> Vec<Finding> {
         }
         Some((ExitStatus::Deadline, at_ns)) => {
             let seconds = (at_ns - seen.started_ns.unwrap_or(*at_ns).min(*at_ns)) as f64 / 1e9;
-            found.push(Finding::new("body_ends", format!("the test binary still ran after {seconds:.1} s and was killed")));
+            found.push(Finding::new(
+                "body_ends",
+                format!("the test binary still ran after {seconds:.1} s and was killed"),
+            ));
         }
         _ => {}
     }
@@ -184,7 +189,10 @@ mod tests {
         check(|seen| seen.said_bye = false, "Inconclusive", "goodbye");
         check(|seen| seen.exited = Some((ExitStatus::Code(101), 3)), "Inconclusive", "exited with 101");
         check(
-            |seen| *seen = Observations { overdue: Some((Phase::Boot, Duration::from_secs(60))), ..Observations::default() },
+            |seen| {
+                *seen =
+                    Observations { overdue: Some((Phase::Boot, Duration::from_secs(60))), ..Observations::default() }
+            },
             "Inconclusive",
             "after 60 s the host still waited for the agent's hello",
         );

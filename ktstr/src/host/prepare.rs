@@ -16,7 +16,7 @@ const REQUIRED_OPTIONS: &[&str] =
 
 /// Why something is missing.
 #[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
+pub(crate) enum PrepareError {
     /// The cache.
     #[error(transparent)]
     Cache(#[from] ktstr_cache::Error),

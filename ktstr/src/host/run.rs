@@ -7,7 +7,7 @@ use crate::host::judge::judge;
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::session::{self, Deadlines, Observations, SessionError};
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
-use crate::settings::{Settings, SettingsError, runs_dir};
+use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
@@ -25,7 +25,7 @@ const BASE_RAM_BYTES: u64 = 448 << 20;
 const RAM_PER_CPU_BYTES: u64 = 16 << 20;
 
 /// What a test may take beyond its declared duration, in guest time, before the agent ends it.
-const BODY_GRACE: Duration = Duration::from_secs(20);
+const BODY_GRACE: Duration = Duration::from_secs(10);
 
 /// A verdict that is no pass, as the test runner prints it.
 pub struct Failure {
@@ -38,8 +38,6 @@ pub struct Failure {
 /// Everything that can keep a test from having a machine.
 #[derive(Debug, thiserror::Error)]
 enum SetupError {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error(transparent)]
@@ -54,15 +52,16 @@ enum SetupError {
 pub(crate) fn run(spec: &TestSpec) -> Result<(), Failure> {
     let settings = Settings::from_env();
     let mut record = blank_record(spec, settings.as_ref().map_or(0, |settings| settings.seed));
-    let done = settings.map_err(SetupError::from).and_then(|settings| {
-        fill_record(spec, &settings, &mut record)?;
-        Ok(settings)
-    });
-    let settings = match done {
-        Ok(settings) => Some(settings),
+    let settings = match settings {
+        Ok(settings) => {
+            if let Err(error) = fill_record(spec, &settings, &mut record) {
+                record.verdict = Verdict::Inconclusive { reason: chain(&error) };
+            }
+            Some(settings)
+        }
         Err(error) => {
             record.verdict = Verdict::Inconclusive { reason: chain(&error) };
-            Settings::from_env().ok()
+            None
         }
     };
     conclude(spec, settings.as_ref(), record)
@@ -71,8 +70,8 @@ pub(crate) fn run(spec: &TestSpec) -> Result<(), Failure> {
 /// Writes the record and turns the verdict into what the test runner understands.
 fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Result<(), Failure> {
     let program = std::env::current_exe().unwrap_or_default();
-    let run_id = settings.map_or("unknown", |settings| &settings.run_id);
-    let written = record.write(&runs_dir(&program).join(run_id)).map_err(|error| error.to_string());
+    let written =
+        record.write(&runs_dir(&program).join(Settings::run_id_from_env())).map_err(|error| error.to_string());
     let skip_allowed = settings.is_some_and(|settings| settings.skip_is_allowed(spec.name()));
     let verdict = match (&record.verdict, &written) {
         (Verdict::Pass, Ok(_)) => return Ok(()),
@@ -142,7 +141,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         topology: spec.topology,
         ram_bytes: ram_bytes(spec, reserved_bytes),
         reserved_bytes,
-        kargs: Vec::new(),
+        kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,
     };

@@ -18,7 +18,7 @@ const MAX_OUTPUT_BYTES: usize = 4 << 20;
 
 /// Why there was no machine to watch.
 #[derive(Debug, thiserror::Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// The machine.
     #[error(transparent)]
     Vm(#[from] ktstr_vmm::Error),

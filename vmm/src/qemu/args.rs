@@ -51,6 +51,8 @@ pub fn kernel_words(config: &VmConfig) -> Result<Vec<String>, Error> {
 pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &str) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     let mut add = |option: &str, value: String| words.extend([option.into(), value.into()]);
+    // For people who look at the process list; the guest does not see it.
+    add("-name", format!("ktstr-{},debug-threads=on", std::process::id()));
     add("-accel", "tcg,thread=single".to_owned());
     add("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"));
     add("-seed", config.seed.to_string());

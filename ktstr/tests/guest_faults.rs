@@ -1,0 +1,222 @@
+//! What goes wrong inside the guest has the right verdict, and is never a pass.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use ktstr::prelude::*;
+use std::fs;
+use std::io::Write;
+use support::Specimen;
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by panicking_body_fails"]
+fn panics(_ctx: &Ctx) -> Result<AssertResult> {
+    panic!("as it is made to")
+}
+
+#[test]
+fn panicking_body_fails() {
+    Specimen::new("panics").run().expect("Fail", &["the body panicked: as it is made to"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by body_with_an_error_fails"]
+fn errs(_ctx: &Ctx) -> Result<AssertResult> {
+    fs::read("/absent").context("looking for what is not there")?;
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn body_with_an_error_fails() {
+    Specimen::new("errs").run().expect("Fail", &["looking for what is not there: No such file"]);
+}
+
+#[ktstr_test(cores = 2, duration_s = 0.5)]
+#[ignore = "a specimen: run by endless_body_fails"]
+fn loops(_ctx: &Ctx) -> Result<AssertResult> {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn endless_body_fails() {
+    Specimen::new("loops").run().expect("Fail", &["body_ends: the test binary still ran after 10.5 s and was killed"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by silent_exit_is_inconclusive"]
+fn exits(_ctx: &Ctx) -> Result<AssertResult> {
+    std::process::exit(0)
+}
+
+#[test]
+fn silent_exit_is_inconclusive() {
+    Specimen::new("exits").run().expect("Inconclusive", &["the test binary exited with 0 and reported no outcome"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by crashing_body_fails"]
+fn crashes(_ctx: &Ctx) -> Result<AssertResult> {
+    std::process::abort()
+}
+
+#[test]
+fn crashing_body_fails() {
+    Specimen::new("crashes").run().expect("Fail", &["signal 6 ended the test binary"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by killed_agent_fails"]
+fn kills_agent(_ctx: &Ctx) -> Result<AssertResult> {
+    // PID 1 takes no signal that it does not handle, but root may write its code.
+    let maps = fs::read_to_string("/proc/1/maps")?;
+    let text = maps.lines().find(|line| line.contains(" r-xp ")).context("the agent has no code")?;
+    let (start, end) = text.split_once(' ').and_then(|(range, _)| range.split_once('-')).context("odd maps")?;
+    let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
+    // Newer kernels let only a tracer write what is mapped read-only (proc_mem.force_override).
+    // SAFETY: no pointers; becoming the tracer does not stop the agent.
+    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, 1, 0, 0) };
+    ensure!(seized == 0, "cannot trace the agent: {}", std::io::Error::last_os_error());
+    let memory = fs::File::options().write(true).open("/proc/1/mem")?;
+    std::os::unix::fs::FileExt::write_all_at(&memory, &vec![0xcc; (end - start) as usize], start)?;
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn killed_agent_fails() {
+    Specimen::new("kills_agent").run().expect("Fail", &["kernel panic on the console", "Attempted to kill init"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by kernel_panic_in_the_test_fails"]
+fn panics_kernel(_ctx: &Ctx) -> Result<AssertResult> {
+    fs::write("/proc/sysrq-trigger", "c")?;
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn kernel_panic_in_the_test_fails() {
+    Specimen::new("panics_kernel").run().expect("Fail", &["kernel panic on the console", "sysrq"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by early_power_off_is_inconclusive"]
+fn powers_off(_ctx: &Ctx) -> Result<AssertResult> {
+    // SAFETY: ends the guest, as it is meant to.
+    unsafe { libc::reboot(libc::RB_POWER_OFF) };
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn early_power_off_is_inconclusive() {
+    Specimen::new("powers_off").run().expect("Inconclusive", &["the guest ended while the test binary ran"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by garbage_on_com2_is_inconclusive"]
+fn garbles_control(_ctx: &Ctx) -> Result<AssertResult> {
+    let mut port = fs::File::options().write(true).open("/dev/ttyS1")?;
+    port.write_all(&[0xf5, b'K', b'T', 0xf6, 3, 0, 0, 0, 1, 2, 3, 4, b'b', b'a', b'd'])?;
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn garbage_on_com2_is_inconclusive() {
+    Specimen::new("garbles_control").run().expect("Inconclusive", &["bytes on COM2 belong to no message"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by garbage_in_the_ring_is_inconclusive"]
+fn garbles_ring(_ctx: &Ctx) -> Result<AssertResult> {
+    let cmdline = fs::read_to_string("/proc/cmdline")?;
+    let word = cmdline.split_whitespace().find_map(|word| word.strip_prefix("ktstr.reserved="));
+    let (gpa, bytes) = word.and_then(ktstr_wire::reserved::parse_cmdline_value).context("no reserved range")?;
+    let mem = fs::File::options().read(true).write(true).open("/dev/mem")?;
+    // The rings lie in the first mebibytes; the header page and everything behind it is overwritten.
+    let length = bytes.min(9 << 20);
+    // SAFETY: a new shared mapping of guest memory that no Rust value lives in.
+    unsafe {
+        let flags = libc::PROT_READ | libc::PROT_WRITE;
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&mem);
+        let at = libc::mmap(std::ptr::null_mut(), length, flags, libc::MAP_SHARED, fd, gpa as libc::off_t);
+        ensure!(at != libc::MAP_FAILED, "cannot map the reserved range");
+        std::ptr::write_bytes(at.cast::<u8>(), 0xa5, length);
+    }
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn garbage_in_the_ring_is_inconclusive() {
+    Specimen::new("garbles_ring").run().expect("Inconclusive", &["the ring is corrupt"]);
+}
+
+#[ktstr_test(cores = 2, duration_s = 5)]
+#[ignore = "a specimen: run by stopped_worker_fails"]
+fn stops_a_worker(ctx: &Ctx) -> Result<AssertResult> {
+    let mut group = CgroupGroup::new(ctx.cgroups());
+    group.create("cg_0")?;
+    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
+    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    workload.start();
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = workload.pids()[0];
+    // SAFETY: signals to a worker of this test.
+    unsafe { libc::kill(pid, libc::SIGSTOP) };
+    std::thread::sleep(Duration::from_secs(4));
+    // SAFETY: as above.
+    unsafe { libc::kill(pid, libc::SIGCONT) };
+    std::thread::sleep(Duration::from_millis(500));
+    println!("stopped {pid}");
+    Ok(ctx.assert().check(workload.stop_and_collect()?))
+}
+
+#[test]
+fn stopped_worker_fails() {
+    let outcome = Specimen::new("stops_a_worker").run();
+    let output = &outcome.record.guest.output;
+    let pid = output.split("stopped ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let expected = format!("(pid {pid}) of cgroup cg_0 did not run for 4.");
+    outcome.expect("Fail", &["max_gap_ms", &expected]);
+}
+
+#[ktstr_test(cores = 2, duration_s = 2)]
+#[ignore = "a specimen: run by worker_that_never_ran_fails"]
+fn starves_a_worker(ctx: &Ctx) -> Result<AssertResult> {
+    let mut group = CgroupGroup::new(ctx.cgroups());
+    group.create("cg_0")?;
+    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
+    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    // SAFETY: a signal to a worker of this test, before it gets to run.
+    unsafe { libc::kill(workload.pids()[1], libc::SIGSTOP) };
+    workload.start();
+    std::thread::sleep(ctx.duration());
+    Ok(ctx.assert().check(workload.stop_and_collect()?))
+}
+
+#[test]
+fn worker_that_never_ran_fails() {
+    Specimen::new("starves_a_worker")
+        .run()
+        .expect("Fail", &["not_starved: worker 1", "did no work", "max_gap_ms: worker 1"]);
+}
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by worker_that_died_fails"]
+fn loses_a_worker(ctx: &Ctx) -> Result<AssertResult> {
+    let mut group = CgroupGroup::new(ctx.cgroups());
+    group.create("cg_0")?;
+    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
+    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    workload.start();
+    // SAFETY: a signal to a worker of this test.
+    unsafe { libc::kill(workload.pids()[0], libc::SIGKILL) };
+    std::thread::sleep(Duration::from_millis(100));
+    Ok(ctx.assert().check(workload.stop_and_collect()?))
+}
+
+#[test]
+fn worker_that_died_fails() {
+    Specimen::new("loses_a_worker").run().expect("Fail", &["of cgroup cg_0 ended before it was told to"]);
+}

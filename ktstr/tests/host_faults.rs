@@ -1,0 +1,201 @@
+//! What goes wrong on the host, or before the guest's user space, has the right verdict, says what to do, and leaves
+//! nothing behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use ktstr::prelude::*;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::Specimen;
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: a good test in bad surroundings"]
+fn good(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn unknown_kernel_spec() {
+    let outcome = Specimen::new("good").env("KTSTR_KERNEL", "no such spec").run();
+    outcome.expect("Inconclusive", &["cannot understand the kernel spec \"no such spec\""]);
+}
+
+#[test]
+fn kernel_that_is_no_kernel() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vmlinux");
+    for (bytes, reason) in
+        [(b"#!/bin/sh\n".repeat(500), "cannot get the kernel"), (Vec::new(), "cannot get the kernel")]
+    {
+        fs::write(&path, bytes).unwrap();
+        let outcome = Specimen::new("good").env("KTSTR_KERNEL", format!("path:{}", path.display())).run();
+        outcome.expect("Inconclusive", &[reason, "vmlinux"]);
+    }
+}
+
+#[test]
+fn missing_qemu() {
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "tcg").env("KTSTR_QEMU", "/absent/qemu").run();
+    outcome.expect("Inconclusive", &["cannot find /absent/qemu", "install QEMU"]);
+}
+
+#[test]
+fn qemu_that_ends_at_once() {
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "tcg").env("KTSTR_QEMU", "/bin/false").run();
+    outcome.expect("Inconclusive", &["cannot tell the version of /bin/false"]);
+}
+
+#[test]
+fn missing_kvm() {
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "kvm").env("KTSTR_KVM_DEVICE", "/absent/kvm").run();
+    outcome.expect("Inconclusive", &["/absent/kvm"]);
+}
+
+#[test]
+fn auto_without_kvm_is_tcg_and_says_so() {
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "auto").env("KTSTR_KVM_DEVICE", "/absent/kvm").run();
+    outcome.expect("Pass", &[]);
+    assert!(outcome.record.host.accel_reason.starts_with("tcg with QEMU"), "{}", outcome.record.host.accel_reason);
+    assert!(outcome.record.host.accel_reason.contains("/absent/kvm"), "{}", outcome.record.host.accel_reason);
+}
+
+#[test]
+fn unknown_accelerator() {
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "xen").run();
+    outcome.expect("Inconclusive", &["KTSTR_ACCEL=\"xen\"", "auto, kvm or tcg"]);
+}
+
+#[test]
+fn missing_init_is_a_panic() {
+    let outcome = Specimen::new("good").env("KTSTR_KARGS", "rdinit=/absent").run();
+    outcome.expect("Fail", &["kernel panic on the console"]);
+}
+
+#[test]
+fn panic_at_boot() {
+    let outcome = Specimen::new("good").env("KTSTR_KARGS", "rdinit=/dev/console").run();
+    outcome.expect("Fail", &["kernel panic on the console"]);
+}
+
+#[test]
+fn guest_that_never_says_hello() {
+    let outcome = Specimen::new("good").env("KTSTR_BOOT_TIMEOUT_S", "1").run();
+    outcome.expect("Inconclusive", &["after 1 s the host still waited for the agent's hello", "console: "]);
+}
+
+#[test]
+fn full_cache_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = std::ffi::CString::new(dir.path().to_str().unwrap()).unwrap();
+    let mut specimen = Specimen::new("good").env("KTSTR_CACHE_DIR", dir.path()).env("KTSTR_KERNEL", any_kernel());
+    let (uid, gid) = (format!("0 {} 1", uid()), format!("0 {} 1", gid()));
+    let mount = move || {
+        // SAFETY: system calls between fork and exec, on strings that were made before.
+        unsafe {
+            if libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            fs::write("/proc/self/setgroups", "deny")?;
+            fs::write("/proc/self/uid_map", &uid)?;
+            fs::write("/proc/self/gid_map", &gid)?;
+            let (kind, options) = (c"tmpfs".as_ptr(), c"size=64k".as_ptr());
+            if libc::mount(kind, target.as_ptr(), kind, 0, options.cast()) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls; what it allocates is safe because this process has just been made and the
+    // specimen's parent holds no allocator lock while it spawns.
+    unsafe { specimen.command().pre_exec(mount) };
+    specimen.run().expect("Inconclusive", &["No space left on device"]);
+}
+
+#[test]
+fn racing_runs_share_a_fresh_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = any_kernel();
+    let start = || {
+        let mut specimen = Specimen::new("good").env("KTSTR_CACHE_DIR", dir.path()).env("KTSTR_KERNEL", &kernel);
+        let child = specimen.spawn();
+        (specimen, child)
+    };
+    let runs: Vec<_> = (0..3).map(|_| start()).collect();
+    for (specimen, child) in runs {
+        specimen.collect(child).expect("Pass", &[]);
+    }
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn interrupt_at_each_stage_leaves_nothing() {
+    let kernel = any_kernel();
+    for (stage_ms, signal) in [(5, libc::SIGINT), (150, libc::SIGTERM), (1500, libc::SIGINT), (4000, libc::SIGKILL)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut specimen = Specimen::new("good").env("KTSTR_CACHE_DIR", dir.path()).env("KTSTR_KERNEL", &kernel);
+        let child = specimen.spawn();
+        let pid = child.id();
+        std::thread::sleep(Duration::from_millis(stage_ms));
+        // SAFETY: our own child, not reaped yet.
+        unsafe { libc::kill(pid as libc::pid_t, signal) };
+        let done = child.wait_with_output().unwrap();
+        assert!(!done.status.success(), "interrupted after {stage_ms} ms and yet successful");
+        wait_until_gone(&format!("ktstr-{pid}"));
+        if signal != libc::SIGKILL {
+            assert_eq!(leftovers(dir.path()), Vec::<String>::new(), "after {stage_ms} ms");
+        }
+        assert!(!specimen.records_dir().join("good.json").exists());
+    }
+}
+
+/// The kernel that the tests run with, as a file that any cache can take.
+fn any_kernel() -> String {
+    use ktstr_kernels::{Kernels, Spec};
+    let spec = std::env::var("KTSTR_KERNEL").unwrap_or_else(|_| "latest".to_owned());
+    let cache = ktstr_cache::Cache::open_default().unwrap();
+    let kernel = Kernels::new(cache).resolve(&spec.parse::<Spec>().unwrap(), &()).unwrap();
+    format!("path:{}", kernel.dir.display())
+}
+
+/// Hidden files in the cache: locks and unfinished entries.
+fn leftovers(dir: &Path) -> Vec<String> {
+    let output = Command::new("find").arg(dir).args(["-name", ".*.tmp", "-o", "-name", ".*.lock"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Waits until no process has `mark` in its arguments; the kernel takes a moment to end a killed one.
+fn wait_until_gone(mark: &str) {
+    let began = Instant::now();
+    loop {
+        let marked = processes_with(mark);
+        if marked.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "still there: {marked:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn processes_with(mark: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let cmdlines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    cmdlines
+        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
+        .filter(|cmdline| cmdline.contains(mark) && cmdline.contains("qemu"))
+        .collect()
+}
+
+fn uid() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::getuid() }
+}
+
+fn gid() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::getgid() }
+}

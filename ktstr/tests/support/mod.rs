@@ -1,0 +1,87 @@
+//! Runs a specimen, an ignored test of this binary that is made to go wrong, as a process of its own, and reads what it
+//! left: its exit status, what it printed and its record.
+
+#![allow(dead_code)] // Each test binary uses a part.
+#![allow(clippy::unwrap_used, clippy::panic)] // Only tests use it.
+
+use ktstr::{Record, runs_dir};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A specimen, about to be run.
+pub(crate) struct Specimen {
+    name: &'static str,
+    run_id: String,
+    command: Command,
+}
+
+/// What a specimen left.
+pub(crate) struct Outcome {
+    pub(crate) passed: bool,
+    pub(crate) output: String,
+    pub(crate) record: Record,
+}
+
+impl Specimen {
+    pub(crate) fn new(name: &'static str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let run_id = format!("specimen-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name, "--include-ignored", "--test-threads=1"]);
+        command.env("KTSTR_RUN_ID", &run_id).env_remove("NEXTEST_RUN_ID").env_remove("KTSTR_SEED");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { name, run_id, command }
+    }
+
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// For what an environment variable cannot do.
+    pub(crate) fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    pub(crate) fn spawn(&mut self) -> Child {
+        self.command.spawn().unwrap()
+    }
+
+    pub(crate) fn run(mut self) -> Outcome {
+        let child = self.spawn();
+        self.collect(child)
+    }
+
+    pub(crate) fn collect(&self, child: Child) -> Outcome {
+        let done = child.wait_with_output().unwrap();
+        let output = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let path = self.records_dir().join(format!("{}.json", self.name.replace("::", ".")));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}\n{output}", path.display()));
+        let record = serde_json::from_str(&text).unwrap();
+        Outcome { passed: done.status.success(), output, record }
+    }
+
+    pub(crate) fn records_dir(&self) -> PathBuf {
+        runs_dir(&std::env::current_exe().unwrap()).join(&self.run_id)
+    }
+}
+
+impl Drop for Specimen {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.records_dir());
+    }
+}
+
+impl Outcome {
+    /// The specimen failed its run with this verdict, and says why.
+    pub(crate) fn expect(&self, word: &str, reasons: &[&str]) {
+        let verdict = self.record.verdict.to_string();
+        assert_eq!(self.record.verdict.word(), word, "{verdict}\n{}", self.output);
+        assert_eq!(self.passed, word == "Pass", "{}", self.output);
+        for reason in reasons {
+            assert!(verdict.contains(reason), "{reason:?} is not in {verdict}");
+        }
+    }
+}
