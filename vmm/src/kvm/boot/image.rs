@@ -1,11 +1,10 @@
 //! The kernel image: an ELF file whose segments go to their physical addresses.
 
-use super::Error;
+use super::{Error, copy};
 use crate::layout::{EXTENDED_RAM_START, RamLayout};
 use linux_loader::elf::{
     EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Elf64_Ehdr, Elf64_Phdr, PT_LOAD,
 };
-use linux_loader::loader::{Elf, KernelLoader};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -20,12 +19,14 @@ const MAX_PROGRAM_HEADERS: u16 = 64;
 /// # Errors
 /// [`Error::Read`], and [`Error::Kernel`] for a file that is no kernel or does not fit.
 pub(super) fn load(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> Result<u64, Error> {
+    let read = |source| Error::Read { path: path.to_owned(), source };
     let kernel = |why| Error::Kernel { path: path.to_owned(), why };
-    let mut file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(read)?;
     let header = check_header(&file).map_err(kernel)?;
-    check_segments(&file, &header, layout).map_err(kernel)?;
-    let loaded = Elf::load(memory, None, &mut file, None).map_err(|error| kernel(error.to_string()))?;
-    Ok(loaded.kernel_load.0)
+    for segment in segments(&file, &header, layout).map_err(kernel)? {
+        copy::copy(&file, segment.p_offset, segment.p_filesz, memory, segment.p_paddr).map_err(read)?;
+    }
+    Ok(header.e_entry)
 }
 
 fn check_header(file: &File) -> Result<Elf64_Ehdr, String> {
@@ -47,10 +48,10 @@ fn check_header(file: &File) -> Result<Elf64_Ehdr, String> {
     Ok(header)
 }
 
-/// Every segment must be in the file, and go to RAM that is the kernel's.
-fn check_segments(file: &File, header: &Elf64_Ehdr, layout: &RamLayout) -> Result<(), String> {
+/// What is to be loaded: every segment is in the file, and goes to RAM that is the kernel's.
+fn segments(file: &File, header: &Elf64_Ehdr, layout: &RamLayout) -> Result<Vec<Elf64_Phdr>, String> {
     let file_bytes = file.metadata().map_err(|error| format!("its size is unknown ({error})"))?.len();
-    let mut has_entry = false;
+    let (mut segments, mut has_entry) = (Vec::new(), false);
     for index in 0..u64::from(header.e_phnum) {
         let offset =
             index.checked_mul(size_of::<Elf64_Phdr>() as u64).and_then(|skip| skip.checked_add(header.e_phoff));
@@ -71,8 +72,13 @@ fn check_segments(file: &File, header: &Elf64_Ehdr, layout: &RamLayout) -> Resul
             ));
         };
         has_entry |= (segment.p_paddr..end).contains(&header.e_entry);
+        segments.push(segment);
     }
-    if has_entry { Ok(()) } else { Err(format!("its entry point {:#x} is in none of its segments", header.e_entry)) }
+    if has_entry {
+        Ok(segments)
+    } else {
+        Err(format!("its entry point {:#x} is in none of its segments", header.e_entry))
+    }
 }
 
 fn read_object<T: ByteValued + Default>(file: &File, offset: u64) -> io::Result<T> {

@@ -2,6 +2,7 @@
 //!
 //! Source: Documentation/arch/x86/boot.rst, "64-bit Boot Protocol".
 
+mod copy;
 mod image;
 mod params;
 
@@ -84,12 +85,10 @@ pub(super) fn put(memory: &GuestMemoryMmap, what: &'static str, gpa: u64, bytes:
 /// Where the initramfs is: first byte and size.
 fn load_initramfs(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> Result<(u64, u64), Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(read)?;
+    let file = File::open(path).map_err(read)?;
     let bytes = file.metadata().map_err(read)?.len();
     let no_room = |gpa| Error::NoRoom { what: "the initramfs", gpa, bytes };
     let gpa = layout.initramfs_gpa(bytes).ok_or(no_room(layout.low.bytes))?;
-    memory
-        .read_exact_volatile_from(GuestAddress(gpa), &mut file, bytes as usize)
-        .map_err(|error| read(io::Error::other(error.to_string())))?;
+    copy::copy(&file, 0, bytes, memory, gpa).map_err(read)?;
     Ok((gpa, bytes))
 }
