@@ -1,1 +1,10 @@
-//! (to be written)
+//! The verbs that `cargo ktstr` offers to every crate and that `cargo xtask` shares, one module each.
+//!
+//! A verb is an `Args` for clap and a `run`. What a verb needs of the machine it asks [`setup`] for, and for just that,
+//! before it starts.
+
+pub mod cargo;
+pub mod kernel;
+mod progress;
+pub mod setup;
+pub mod test;

@@ -1,0 +1,126 @@
+//! Records as text for a person.
+
+use ktstr::{Record, Verdict};
+
+const HEAD: [&str; 12] =
+    ["test", "verdict", "topology", "kernel", "accel", "resolve", "pack", "boot", "ready", "run", "teardown", "total"];
+/// Columns from here on are numbers.
+const FIRST_NUMBER: usize = 5;
+
+/// One line for each record below a line of headings; times are in seconds.
+pub(super) fn render(records: &[Record]) -> String {
+    if records.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(records.iter().map(row));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            FIRST_NUMBER.. => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text.push_str("(times in seconds; topology is nodes,LLCs,cores per LLC,threads per core)\n");
+    text
+}
+
+fn row(record: &Record) -> [String; HEAD.len()] {
+    let unknown = || "-".to_owned();
+    let time = &record.host.time;
+    let seconds = |ms: f64| format!("{:.2}", ms / 1e3);
+    [
+        record.test.clone(),
+        record.verdict.word().to_owned(),
+        record.topology.to_string(),
+        record.kernel.as_ref().map_or_else(unknown, |kernel| kernel.release.clone()),
+        record.accel.map_or_else(unknown, |accel| accel.to_string()),
+        seconds(time.resolve_ms),
+        seconds(time.pack_ms),
+        seconds(time.boot_ms),
+        seconds(time.ready_ms),
+        seconds(time.run_ms),
+        seconds(time.teardown_ms),
+        seconds(time.total_ms()),
+    ]
+}
+
+/// What there is to say about a record that is no pass.
+pub(super) fn reasons(record: &Record) -> Option<String> {
+    match &record.verdict {
+        Verdict::Pass => None,
+        other => Some(format!("{}: {other}\n", record.test)),
+    }
+}
+
+/// A line for each reason for which an accelerator was chosen.
+pub(super) fn accelerators(records: &[Record]) -> Vec<String> {
+    let reasons = records.iter().map(|record| record.host.accel_reason.as_str()).filter(|reason| !reason.is_empty());
+    let mut lines: Vec<String> = reasons.map(|reason| format!("accelerator: {reason}")).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use ktstr::{Chosen, Finding, GuestPart, HostPart, KernelPart, RECORD_VERSION, TimeSplit, Topology};
+
+    /// A record as a run leaves it.
+    pub(in super::super) fn record(test: &str, verdict: Verdict) -> Record {
+        let time = TimeSplit { boot_ms: 1500.0, run_ms: 2004.0, ..TimeSplit::default() };
+        let accel_reason = "tcg: asked for; QEMU 7.2".to_owned();
+        Record {
+            version: RECORD_VERSION,
+            test: test.to_owned(),
+            verdict,
+            topology: Topology::new(1, 2, 1),
+            ram_bytes: 512 << 20,
+            accel: Some(Chosen::Tcg),
+            kernel: Some(KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: None }),
+            images: None,
+            seed: 1,
+            duration_ns: 2_000_000_000,
+            guest: GuestPart::default(),
+            host: HostPart { accel_reason, time, ..HostPart::default() },
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let text = render(&[record("a_longer_name", Verdict::Pass), record("b", Verdict::Fail { findings: vec![] })]);
+        let expected = "\
+test           verdict  topology  kernel  accel  resolve  pack  boot  ready   run  teardown  total
+a_longer_name  Pass     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.00      0.00   3.50
+b              Fail     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.00      0.00   3.50
+";
+        assert_eq!(text.rsplit_once("(times").unwrap().0, expected);
+    }
+
+    #[test]
+    fn what_is_unknown_is_a_dash() {
+        let record = Record { kernel: None, accel: None, ..record("a", Verdict::Pass) };
+        assert!(render(&[record]).contains("a     Pass     1,1,2,1   -       -  "));
+    }
+
+    #[test]
+    fn no_pass_goes_unexplained() {
+        let findings = vec![Finding::new("not_starved", "worker 7 ran 0 ms")];
+        assert_eq!(
+            reasons(&record("a", Verdict::Fail { findings })).unwrap(),
+            "a: Fail\n  not_starved: worker 7 ran 0 ms\n"
+        );
+        assert_eq!(reasons(&record("a", Verdict::Pass)), None);
+    }
+
+    #[test]
+    fn each_accelerator_is_said_once() {
+        let records = [record("a", Verdict::Pass), record("b", Verdict::Pass)];
+        assert_eq!(accelerators(&records), ["accelerator: tcg: asked for; QEMU 7.2"]);
+    }
+}
