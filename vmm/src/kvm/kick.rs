@@ -80,6 +80,7 @@ impl Kick {
 
     /// Says that the calling thread runs the vCPU, until the guard is dropped.
     pub(crate) fn attach(&self) -> Attached<'_> {
+        unblock_signal();
         // SAFETY: plain system call.
         let tid = unsafe { libc::gettid() };
         *self.tid.lock().unwrap_or_else(PoisonError::into_inner) = Some(tid);
@@ -114,6 +115,17 @@ impl Drop for Attached<'_> {
 
 fn signal() -> i32 {
     libc::SIGRTMIN() + SIGNAL_OFFSET
+}
+
+/// A thread inherits what its creator blocks, and programs that handle signals on one thread block them on the others.
+fn unblock_signal() {
+    // SAFETY: an all-zero set is valid storage for sigemptyset to fill; the calls have no other requirement.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal());
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
 }
 
 extern "C" fn ignore(_: i32) {}

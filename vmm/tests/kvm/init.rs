@@ -15,6 +15,7 @@ const SENDFILE: u64 = 40;
 const MOUNT: u64 = 165;
 const REBOOT: u64 = 169;
 const PAUSE: u64 = 34;
+const READ_WRITE: u64 = 2;
 const STDOUT: u64 = 1;
 /// The first descriptor that is free: 0 to 2 are the console.
 const FIRST_FREE: u64 = 3;
@@ -66,6 +67,15 @@ impl Init {
         this
     }
 
+    /// Writes a text to a file, and waits until a device has taken it.
+    pub(crate) fn send(mut self, path: &str, text: &str) -> Self {
+        let (at, path) = (self.string(text), self.string(path));
+        self.calls.push([OPEN, path, READ_WRITE, 0, 0, 0]);
+        self.calls.push([WRITE, FIRST_FREE, at, text.len() as u64, 0, 0]);
+        self.calls.push([CLOSE, FIRST_FREE, 0, 0, 0, 0]);
+        self
+    }
+
     /// Sleeps for ever.
     pub(crate) fn pause(mut self) -> Self {
         self.calls.push([PAUSE, 0, 0, 0, 0, 0]);
@@ -98,8 +108,10 @@ impl Init {
             std::io::Write::write_all(&mut writer, &bytes).unwrap();
             writer.finish().unwrap();
         }
-        let header = cpio::newc::Builder::new("dev/console").mode(0o020_600).rdev_major(5).rdev_minor(1);
-        header.write(&mut out, 0).finish().unwrap();
+        for (name, major, minor) in [("dev/console", 5, 1), ("dev/ttyS1", 4, 65)] {
+            let header = cpio::newc::Builder::new(name).mode(0o020_600).rdev_major(major).rdev_minor(minor);
+            header.write(&mut out, 0).finish().unwrap();
+        }
         cpio::newc::trailer(&mut out).unwrap();
         std::fs::write(path, out).unwrap();
     }

@@ -194,6 +194,28 @@ fn any_guest_can_be_stopped() {
     }
 }
 
+/// As in a program that handles its signals on one thread.
+#[test]
+#[ignore = "needs a /dev/kvm"]
+fn a_guest_can_be_stopped_where_signals_are_blocked() {
+    let _one = one_at_a_time();
+    let stopped = std::thread::spawn(|| {
+        // SAFETY: all-zero is valid storage for sigfillset to fill; only this thread and what it starts are changed.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+        }
+        let files = Files::new();
+        let mut vm = files.bare(bare::SPIN, 2);
+        vm.start().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        vm.stop();
+    });
+    stopped.join().unwrap();
+    assert_no_vcpu_threads();
+}
+
 #[test]
 #[ignore = "needs a /dev/kvm"]
 fn a_machine_that_never_ran_leaves_nothing() {
@@ -257,6 +279,19 @@ fn linux_sees_the_declared_topology() {
         assert!(console.contains(expected), "{expected} is not in: {console}");
     }
     assert!(["=kvm-clock", "=tsc"].iter().any(|clock| console.contains(clock)), "{console}");
+}
+
+/// More than the driver's buffer takes at once, so that it comes by interrupts.
+#[test]
+#[ignore = "needs a genuine /dev/kvm and KTSTR_TEST_KERNEL"]
+fn what_linux_writes_to_its_second_port_arrives() {
+    let _one = one_at_a_time();
+    let files = Files::new();
+    let text = "0123456789abcdef".repeat(1000);
+    let mut vm = files.linux(Init::new().send("/dev/ttyS1", &text).power_off(), Topology::new(1, 1, 1));
+    let (exit, console) = run_to_end(&mut vm);
+    assert_eq!(exit, Exit::PowerOff, "{console}");
+    assert_eq!(String::from_utf8_lossy(&vm.read_control().unwrap()), text, "{console}");
 }
 
 #[test]

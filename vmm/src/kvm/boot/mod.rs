@@ -58,12 +58,12 @@ pub enum Error {
 /// What could not be loaded.
 pub(crate) fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str, rsdp_gpa: u64) -> Result<u64, Error> {
     let memory = ram.mapped();
-    let entry_gpa = image::load(&config.kernel, memory, ram.layout())?;
-    let initramfs = load_initramfs(&config.initramfs, memory, ram.layout())?;
     let cmdline_bytes = cmdline.len();
     if cmdline_bytes as u64 >= CMDLINE_MAX_BYTES {
         return Err(Error::CommandLineTooLong { bytes: cmdline_bytes });
     }
+    let entry_gpa = image::load(&config.kernel, memory, ram.layout())?;
+    let initramfs = load_initramfs(&config.initramfs, memory, ram.layout())?;
     let mut terminated = cmdline.as_bytes().to_vec();
     terminated.push(0);
     put(memory, "the kernel command line", CMDLINE_GPA, &terminated)?;
@@ -91,4 +91,37 @@ fn load_initramfs(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> 
     let gpa = layout.initramfs_gpa(bytes).ok_or(no_room(layout.low.bytes))?;
     copy::copy(&file, 0, bytes, memory, gpa).map_err(read)?;
     Ok((gpa, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accel::Chosen;
+    use ktstr_wire::Topology;
+
+    fn check(cmdline: &str, initramfs_bytes: u64, expected: &str) {
+        let initramfs = tempfile::NamedTempFile::new().unwrap();
+        initramfs.as_file().set_len(initramfs_bytes).unwrap();
+        let config = VmConfig {
+            kernel: "/nowhere/vmlinux".into(),
+            initramfs: initramfs.path().to_owned(),
+            topology: Topology::new(1, 1, 1),
+            ram_bytes: 512 << 20,
+            reserved_bytes: 16 << 20,
+            kargs: Vec::new(),
+            seed: 0,
+            accel: Chosen::Kvm,
+        };
+        let ram = GuestRam::new(config.ram_layout().unwrap(), 1).unwrap();
+        let loaded = load_initramfs(&config.initramfs, ram.mapped(), ram.layout()).map(|_| ());
+        let error = loaded.and_then(|()| load(&config, &ram, cmdline, 0).map(|_| ())).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn says_what_does_not_fit() {
+        check(&"x".repeat(2048), 1, "has 2048 bytes and the kernel takes 2047");
+        check(&"x".repeat(2047), 1, "cannot read /nowhere/vmlinux");
+        check("", crate::layout::INITRAMFS_MAX_BYTES + 1, "the initramfs of 29360129 bytes does not fit");
+    }
 }
