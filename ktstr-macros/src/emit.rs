@@ -68,7 +68,10 @@ fn option(value: Option<TokenStream>) -> TokenStream {
 
 fn check_signature(function: &ItemFn) -> Result<()> {
     let sig = &function.sig;
-    let plain = sig.asyncness.is_none() && sig.constness.is_none() && matches!(sig.safety, syn::Safety::Default) && sig.abi.is_none();
+    let plain = sig.asyncness.is_none()
+        && sig.constness.is_none()
+        && matches!(sig.safety, syn::Safety::Default)
+        && sig.abi.is_none();
     if !plain || !sig.generics.params.is_empty() || sig.inputs.len() != 1 {
         let wanted = "a ktstr test is a plain function `fn(ctx: &Ctx) -> Result<AssertResult>`";
         return Err(Error::new_spanned(sig, wanted));

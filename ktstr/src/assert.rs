@@ -1,6 +1,6 @@
 //! Checks on what workers measured.
 
-use crate::verdict::Finding;
+use crate::verdict::{Finding, Window};
 use ktstr_workload::WorkerReport;
 use serde::{Deserialize, Serialize};
 
@@ -87,13 +87,14 @@ fn who(report: &WorkerReport) -> String {
 fn starved(report: &WorkerReport) -> Option<Finding> {
     (report.work_units == 0).then(|| {
         let seconds = report.wall_time_ns as f64 / 1e9;
-        Finding::new("not_starved", format!("{} did no work in {seconds:.3} s", who(report)))
+        Finding::new("not_starved", format!("{} did no work in {seconds:.3} s", who(report))).within(whole(report))
     })
 }
 
 fn gap(report: &WorkerReport, limit_ms: u64) -> Option<Finding> {
     let gap = report.longest_gap;
-    (gap.length_ns > limit_ms.saturating_mul(1_000_000)).then(|| {
+    let tolerable_ns = limit_ms.saturating_mul(1_000_000);
+    (gap.length_ns > tolerable_ns).then(|| {
         let measured = format!(
             "{} did not run for {:.3} s, from {:.6} s of guest time on CPU {} (limit {limit_ms} ms)",
             who(report),
@@ -101,7 +102,8 @@ fn gap(report: &WorkerReport, limit_ms: u64) -> Option<Finding> {
             gap.from_ns as f64 / 1e9,
             gap.cpu
         );
-        Finding::new("max_gap_ms", measured)
+        let window = Window { cpu: Some(gap.cpu), from_ns: gap.from_ns, length_ns: gap.length_ns, tolerable_ns };
+        Finding::new("max_gap_ms", measured).within(window)
     })
 }
 
@@ -121,8 +123,15 @@ fn spread(cgroup: &str, reports: &[WorkerReport], limit_pct: f64) -> Option<Find
             most.0 - least.0
         );
         let line = |(share, report): (f64, &WorkerReport)| format!("{} got {share:.1} %", who(report));
-        Finding::new("max_spread_pct", measured).with_evidence([line(least), line(most)])
+        let window = whole(least.1);
+        Finding::new("max_spread_pct", measured).with_evidence([line(least), line(most)]).within(window)
     })
+}
+
+/// The worker's whole life. A host that took a tenth of it away from a vCPU could be why the shares are not fair.
+fn whole(report: &WorkerReport) -> Window {
+    let length_ns = report.wall_time_ns;
+    Window { cpu: None, from_ns: report.from_ns, length_ns, tolerable_ns: length_ns / 10 * 9 }
 }
 
 /// CPU time in percent of the time that the worker could have had on one CPU.
@@ -140,6 +149,7 @@ mod tests {
             cgroup: cgroup.to_owned(),
             index: 0,
             pid: 42,
+            from_ns: 0,
             work_units: cpu_time_ms,
             cpu_time_ns: cpu_time_ms * 1_000_000,
             wall_time_ns: 2_000_000_000,

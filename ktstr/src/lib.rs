@@ -36,7 +36,7 @@ pub use ktstr_macros::ktstr_test;
 pub use record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
-pub use verdict::{Finding, Verdict};
+pub use verdict::{Finding, Verdict, Window};
 
 pub use ktstr_vmm::{Accel, Chosen};
 pub use ktstr_wire::Topology;

@@ -35,12 +35,34 @@ pub struct Finding {
     pub measured: String,
     /// What shows it: samples, console lines.
     pub evidence: Vec<String>,
+    /// When and where the guest was without CPU time, for a finding that a starved vCPU could explain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// A stretch of guest time in which something did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The CPU on which it should have run, or any.
+    pub cpu: Option<u32>,
+    /// Beginning, on the guest's `CLOCK_MONOTONIC`.
+    pub from_ns: u64,
+    /// Length.
+    pub length_ns: u64,
+    /// The length that would have been no finding.
+    pub tolerable_ns: u64,
 }
 
 impl Finding {
     /// A finding without evidence beyond what was measured.
     pub fn new(asserted: impl Into<String>, measured: impl Into<String>) -> Self {
-        Self { asserted: asserted.into(), measured: measured.into(), evidence: Vec::new() }
+        Self { asserted: asserted.into(), measured: measured.into(), evidence: Vec::new(), window: None }
+    }
+
+    /// The same with the window in which it happened.
+    pub fn within(mut self, window: Window) -> Self {
+        self.window = Some(window);
+        self
     }
 
     /// The same with evidence.

@@ -22,6 +22,8 @@ pub struct WorkerReport {
     pub index: u32,
     /// Its process id.
     pub pid: i32,
+    /// The common start, on the guest's `CLOCK_MONOTONIC`.
+    pub from_ns: u64,
     /// Units of work done; the same amount of computation each.
     pub work_units: u64,
     /// CPU time used.

@@ -180,6 +180,7 @@ fn report(
         cgroup: worker.cgroup.clone(),
         index: worker.index,
         pid: worker.pid,
+        from_ns: released_ns,
         work_units: slot.work_units.load(Relaxed),
         cpu_time_ns: if own_cpu_ns > 0 { own_cpu_ns } else { account.map_or(0, |(run_ns, _)| run_ns) },
         wall_time_ns: stop_ns.saturating_sub(released_ns),

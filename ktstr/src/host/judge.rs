@@ -15,10 +15,13 @@ pub(crate) fn judge(seen: &Observations) -> Verdict {
     let console = String::from_utf8_lossy(&seen.console);
     let mut found = findings(&console);
     found.extend(outcome_findings(seen));
+    let (by_host, found): (Vec<Finding>, Vec<Finding>) =
+        found.into_iter().partition(|finding| is_by_host(finding, seen));
     if !found.is_empty() {
         return Verdict::Fail { findings: found };
     }
-    let doubts = doubts(seen);
+    let mut doubts = doubts(seen);
+    doubts.extend(by_host.iter().map(|finding| charged(finding, seen)));
     if doubts.is_empty() {
         return Verdict::Pass;
     }
@@ -30,6 +33,22 @@ pub(crate) fn judge(seen: &Observations) -> Verdict {
         }
     }
     Verdict::Inconclusive { reason }
+}
+
+/// Whether what is left of the finding's window, without what the host took, would have been no finding.
+fn is_by_host(finding: &Finding, seen: &Observations) -> bool {
+    finding
+        .window
+        .is_some_and(|window| window.length_ns.saturating_sub(seen.share.stolen_ns(&window)) <= window.tolerable_ns)
+}
+
+fn charged(finding: &Finding, seen: &Observations) -> String {
+    let stolen_ns = finding.window.map_or(0, |window| seen.share.stolen_ns(&window));
+    let which = match finding.window.and_then(|window| window.cpu) {
+        Some(cpu) => format!("vCPU {cpu}"),
+        None => "a vCPU".to_owned(),
+    };
+    format!("{finding}; but the host kept {which} waiting for {:.3} s of that", stolen_ns as f64 / 1e9)
 }
 
 /// What did not hold, by what the test binary said and how it ended.
@@ -119,6 +138,8 @@ fn awaited(phase: Phase) -> &'static str {
 mod tests {
     use super::*;
     use crate::assert::AssertResult;
+    use crate::verdict::Window;
+    use ktstr_vmm::VcpuClock;
     use ktstr_wire::{Hello, PROTOCOL_VERSION};
     use std::time::Duration;
 
@@ -175,6 +196,24 @@ mod tests {
             "Fail",
             "kernel panic",
         );
+    }
+
+    #[test]
+    fn what_the_host_caused_is_charged_to_the_host() {
+        let window = Window { cpu: Some(0), from_ns: 10, length_ns: 3_000_000_000, tolerable_ns: 1_000_000_000 };
+        let finding = Finding::new("max_gap_ms", "3 s").within(window);
+        let result = AssertResult { findings: vec![finding], ..AssertResult::default() };
+        let stolen = |wait_ns| {
+            let result = result.clone();
+            move |seen: &mut Observations| {
+                seen.outcome = Some(Outcome::Finished(result));
+                seen.share.begin(10);
+                seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns: 0 }]);
+                seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns }]);
+            }
+        };
+        check(stolen(1_900_000_000), "Fail", "3 s");
+        check(stolen(2_100_000_000), "Inconclusive", "the host kept vCPU 0 waiting for 2.100 s of that");
     }
 
     #[test]

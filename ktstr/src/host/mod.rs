@@ -7,3 +7,4 @@ mod prepare;
 mod progress;
 pub(crate) mod run;
 mod session;
+mod share;

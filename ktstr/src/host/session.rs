@@ -1,8 +1,9 @@
 //! One machine from its start to its end, and everything that was seen of it.
 
 use crate::guest::Outcome;
+use crate::host::share::HostShare;
 use crate::record::TimeSplit;
-use ktstr_vmm::{Exit, RamRegion, VcpuClock, Vm, VmConfig};
+use ktstr_vmm::{Chosen, Exit, RamRegion, VcpuClock, Vm, VmConfig};
 use ktstr_wire::control::FrameReader;
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::reserved::ReservedError;
@@ -73,6 +74,7 @@ pub(crate) struct Observations {
     /// The phase whose deadline passed, and the deadline.
     pub(crate) overdue: Option<(Phase, Duration)>,
     pub(crate) vcpu_clocks: Vec<VcpuClock>,
+    pub(crate) share: HostShare,
     pub(crate) time: TimeSplit,
 }
 
@@ -100,6 +102,7 @@ pub(crate) fn run(
         phase: Phase::Boot,
         phase_began: made,
         clocks_at_hello: Vec::new(),
+        real_time: config.accel == Chosen::Kvm,
         seen: Observations::default(),
     };
     session.watch(deadlines)?;
@@ -113,6 +116,8 @@ struct Session {
     phase: Phase,
     phase_began: Instant,
     clocks_at_hello: Vec<VcpuClock>,
+    /// Whether guest time goes on while the host does something else.
+    real_time: bool,
     seen: Observations,
 }
 
@@ -160,6 +165,10 @@ impl Session {
             }
         }
         self.drain_ring();
+        if self.phase == Phase::Run && self.seen.share.is_due() {
+            let clocks = self.vm.vcpu_clocks();
+            self.seen.share.add(clocks);
+        }
         Ok(())
     }
 
@@ -194,6 +203,9 @@ impl Session {
             }
             GuestMessage::Started { at_ns } => {
                 self.enter(Phase::Run);
+                if self.real_time {
+                    self.seen.share.begin(at_ns);
+                }
                 self.seen.started_ns = Some(at_ns);
             }
             GuestMessage::Exited { status, at_ns } => {
@@ -238,7 +250,9 @@ impl Session {
             Phase::Ready => time.ready_ms += spent_ms,
             Phase::Run => {
                 time.run_ms += spent_ms;
-                self.seen.vcpu_clocks = since(&self.clocks_at_hello, &self.vm.vcpu_clocks());
+                let clocks = self.vm.vcpu_clocks();
+                self.seen.vcpu_clocks = since(&self.clocks_at_hello, &clocks);
+                self.seen.share.add(clocks);
             }
             Phase::Teardown => time.teardown_ms += spent_ms,
         }
