@@ -1,12 +1,21 @@
 //! `cargo xtask VERB`: the project's own chores.
 
+mod binaries;
+mod ci;
 mod kvm_lab;
+mod sources;
+mod test;
+mod tidy;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use ktstr_cli::setup::{self, Group};
+use ktstr_cli::{kernel, test as tests};
 use std::process::ExitCode;
 
+/// The project's own chores
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -14,18 +23,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Setup(setup::Args),
+    Test(tests::Args),
+    Ci(ci::Args),
+    Kernel(kernel::Args),
     KvmLab(kvm_lab::Args),
+    Tidy(tidy::Args),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().verb {
-        Verb::KvmLab(args) => kvm_lab::run(&args),
-    };
-    match result {
-        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+    run(&Cli::parse().verb).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(verb: &Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Setup(args) => setup::run(args),
+        Verb::Test(args) => test::run(args),
+        Verb::Ci(args) => ci::run(args),
+        Verb::Kernel(args) => kernel::run(args),
+        Verb::KvmLab(args) => {
+            setup::ensure(&[Group::Lab])?;
+            let code = kvm_lab::run(args)?;
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
         }
+        Verb::Tidy(args) => tidy::run(args),
     }
 }

@@ -1,0 +1,120 @@
+//! `ci`: everything that must hold before a change lands. All steps run; all that fail are listed.
+
+mod lab;
+mod relay;
+mod report;
+mod summary;
+
+use crate::binaries::{self, Binary};
+use crate::tidy;
+use anyhow::{Context, Result, ensure};
+use ktstr_cli::cargo;
+use ktstr_cli::kernel;
+use ktstr_cli::setup::{self, Group};
+use ktstr_kernels::{Kernel, Spec};
+use relay::relay;
+use report::Report;
+use std::process::{Command, ExitCode};
+use summary::Summary;
+use xshell::{Cmd, Shell, cmd};
+
+/// What `--full` builds and boots.
+const SOURCE: &str = "source:linux-source-6.12";
+
+/// Check the whole project: format, lints, tidiness, documentation and every test
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Build a kernel from source and boot it, too: ten minutes more
+    #[arg(long)]
+    full: bool,
+}
+
+/// Runs all steps. The test runner's summary is the last thing to be printed.
+///
+/// # Errors
+/// When not even a first step could be taken.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let shell = Shell::new()?;
+    let mut report = Report::default();
+    report.step("setup", || setup::ensure(&[Group::Emulator, Group::Packages, Group::Lab]));
+    report.step("format", || run_plainly(cargo(&shell, "fmt --all --check")));
+    let clippy = "clippy --workspace --all-targets --quiet -- --deny warnings";
+    report.step("clippy", || run_plainly(cargo(&shell, clippy)));
+    let built = report.step("build the tests", || binaries::build(&shell));
+    report.step("tidy", || tidy(&shell, built.as_deref()));
+    report.step("doc tests", || run_plainly(cargo(&shell, "test --doc --workspace --quiet")));
+    let kernel = report.step("kernel", default_kernel);
+    let both = built.as_deref().zip(kernel.as_ref());
+    report.step("the kvm backend, in the lab", || lab::backend(&shell, both));
+    report.step("a scheduler test on kvm, in the lab", || lab::scheduler_test(&shell, both));
+    if args.full {
+        let path = report.step("build a kernel", || build_kernel(&shell));
+        report.step("a scheduler test on it", || boot_built(&shell, path.as_deref()));
+    }
+    let mut summary = Summary::default();
+    report.step("all tests", || all_tests(&shell, kernel.as_ref(), &mut summary));
+    println!("\n{report}");
+    println!("{summary}");
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cargo<'a>(shell: &'a Shell, words: &str) -> Cmd<'a> {
+    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    cargo::command(shell, &words)
+}
+
+fn run_plainly(command: Cmd<'_>) -> Result<()> {
+    Ok(command.run()?)
+}
+
+fn tidy(shell: &Shell, built: Option<&[Binary]>) -> Result<()> {
+    let clean = tidy::check(shell, built.context("the tests were not built")?)?;
+    ensure!(clean, "see the complaints above");
+    Ok(())
+}
+
+/// The kernel that all tests are run on, as `KTSTR_KERNEL` says.
+fn default_kernel() -> Result<Kernel> {
+    let spec = std::env::var("KTSTR_KERNEL").ok().filter(|spec| !spec.is_empty());
+    let spec: Spec = spec.as_deref().unwrap_or("latest").parse()?;
+    let kernel = kernel::resolve(&kernel::absolute(&spec)?)?;
+    println!("{}", kernel.id);
+    Ok(kernel)
+}
+
+/// This program, for verbs of its own.
+fn xtask<'a>(shell: &'a Shell, words: &[&str]) -> Result<Cmd<'a>> {
+    let program = std::env::current_exe().context("cannot tell which program this is")?;
+    Ok(cmd!(shell, "{program} {words...}"))
+}
+
+/// The `path:` spec of the kernel that was built.
+fn build_kernel(shell: &Shell) -> Result<String> {
+    let output = xtask(shell, &["kernel", "build", SOURCE])?.read()?;
+    println!("{output}");
+    let spec = output.lines().find(|line| line.starts_with("path:"));
+    spec.map(str::to_owned).with_context(|| format!("`kernel build {SOURCE}` named no kernel"))
+}
+
+fn boot_built(shell: &Shell, spec: Option<&str>) -> Result<()> {
+    let spec = spec.context("the kernel was not built")?;
+    run_plainly(xtask(shell, &["test", "steady", "--accel", "tcg", "--kernel", spec])?)
+}
+
+/// All tests of the workspace, machines included, under software emulation.
+fn all_tests(shell: &Shell, kernel: Option<&Kernel>, summary: &mut Summary) -> Result<()> {
+    let kernel = kernel.context("there is no kernel to run them on")?;
+    let nextest = cargo::has_nextest();
+    let words = match nextest {
+        true => "nextest run --workspace --no-fail-fast",
+        false => "test --workspace --lib --bins --tests --no-fail-fast",
+    };
+    let command =
+        cargo(shell, words).env("KTSTR_ACCEL", "tcg").env("KTSTR_KERNEL", format!("path:{}", kernel.dir.display()));
+    println!("$ {command}");
+    let relayed = relay(&mut Command::from(command))?;
+    *summary = if nextest { Summary::of_nextest(&relayed.text) } else { Summary::of_libtest(&relayed.text) };
+    ensure!(relayed.status.success(), "the test runner ended with {}", relayed.status);
+    ensure!(summary.passed > 0, "no test has run");
+    Ok(())
+}

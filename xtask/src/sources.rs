@@ -1,0 +1,231 @@
+//! The workspace's Rust files as the compiler reaches them: from each target of a package through its modules.
+
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A target of a package: what cargo builds from one root file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Target {
+    /// The package.
+    pub(crate) package: String,
+    /// `lib`, `bin`, `test` …
+    pub(crate) kind: String,
+    /// The target's own name.
+    pub(crate) name: String,
+}
+
+/// A function under `#[ktstr_test]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TestFn {
+    /// Where it is built.
+    pub(crate) target: Target,
+    /// Its name, as a test runner has it: modules and function.
+    pub(crate) path: String,
+    /// Whether it runs only when asked for.
+    pub(crate) ignored: bool,
+}
+
+/// Everything that is reached.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// Files with their parsed contents.
+    pub(crate) files: BTreeMap<PathBuf, syn::File>,
+    /// All scheduler tests.
+    pub(crate) tests: Vec<TestFn>,
+}
+
+impl Sources {
+    /// Follows each target of what `cargo metadata` says.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed, a module without a file.
+    pub(crate) fn of(metadata: &serde_json::Value) -> Result<Self> {
+        let mut sources = Self::default();
+        for package in metadata["packages"].as_array().into_iter().flatten() {
+            for target in package["targets"].as_array().into_iter().flatten() {
+                let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+                let root = text(&target["src_path"]);
+                let target = Target {
+                    package: text(&package["name"]),
+                    kind: text(&target["kind"][0]),
+                    name: text(&target["name"]),
+                };
+                sources.follow_target(Path::new(&root), &target)?;
+            }
+        }
+        Ok(sources)
+    }
+
+    fn follow_target(&mut self, root: &Path, target: &Target) -> Result<()> {
+        let dir = root.parent().unwrap_or(root).to_owned();
+        let mut pending = vec![Module { file: root.to_owned(), children: dir, path: String::new() }];
+        while let Some(module) = pending.pop() {
+            let (file, tests) = module.read(&mut pending)?;
+            self.files.insert(module.file, file);
+            let test = |(path, ignored)| TestFn { target: target.clone(), path, ignored };
+            self.tests.extend(tests.into_iter().map(test));
+        }
+        Ok(())
+    }
+}
+
+/// A module with a file of its own.
+struct Module {
+    file: PathBuf,
+    /// Where its children's files are.
+    children: PathBuf,
+    /// `a::b::`, or nothing for a root.
+    path: String,
+}
+
+impl Module {
+    /// Parses the file; its child modules become `pending`, its scheduler tests are returned.
+    fn read(&self, pending: &mut Vec<Self>) -> Result<(syn::File, Vec<(String, bool)>)> {
+        let text = fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let file = syn::parse_file(&text).with_context(|| format!("cannot parse {}", self.file.display()))?;
+        let mut found = Found { module: self, inside: Vec::new(), children: Vec::new(), tests: Vec::new(), lost: None };
+        found.look_at(&file.items);
+        if let Some(lost) = found.lost {
+            anyhow::bail!("{} declares a module {lost} that has no file", self.file.display());
+        }
+        pending.extend(found.children);
+        Ok((file, found.tests))
+    }
+}
+
+/// What a walk through one file finds.
+struct Found<'a> {
+    module: &'a Module,
+    /// Modules with a body that the walk is in.
+    inside: Vec<String>,
+    children: Vec<Module>,
+    tests: Vec<(String, bool)>,
+    lost: Option<String>,
+}
+
+impl Found<'_> {
+    fn path(&self) -> String {
+        self.inside.iter().fold(self.module.path.clone(), |path, name| format!("{path}{name}::"))
+    }
+
+    /// The module `name`, whose file is where the reference says (Items, Modules, Module Source Filenames).
+    fn child(&self, name: &str, attributes: &[syn::Attribute]) -> Option<Module> {
+        let path = format!("{}{name}::", self.path());
+        let dir = self.inside.iter().fold(self.module.children.clone(), |dir, name| dir.join(name));
+        if let Some(given) = path_attribute(attributes) {
+            let from = if self.inside.is_empty() { self.module.file.parent()?.to_owned() } else { dir };
+            let file = from.join(given);
+            return file.is_file().then(|| Module { children: file.with_file_name(""), file, path });
+        }
+        let children = dir.join(name);
+        let candidates = [dir.join(format!("{name}.rs")), children.join("mod.rs")];
+        let file = candidates.into_iter().find(|file| file.is_file())?;
+        Some(Module { file, children, path })
+    }
+}
+
+impl Found<'_> {
+    /// Modules and tests are items; what functions have inside is neither.
+    fn look_at(&mut self, items: &[syn::Item]) {
+        for item in items {
+            match item {
+                syn::Item::Mod(module) => self.look_at_module(module),
+                syn::Item::Fn(function) => self.look_at_function(function),
+                _ => {}
+            }
+        }
+    }
+
+    fn look_at_module(&mut self, module: &syn::ItemMod) {
+        let name = module.ident.to_string();
+        if let Some((_, items)) = &module.content {
+            self.inside.push(name);
+            self.look_at(items);
+            self.inside.pop();
+            return;
+        }
+        match self.child(&name, &module.attrs) {
+            Some(child) => self.children.push(child),
+            None => self.lost = Some(name),
+        }
+    }
+
+    fn look_at_function(&mut self, function: &syn::ItemFn) {
+        let is = |attribute: &syn::Attribute, name: &str| {
+            attribute.path().segments.last().is_some_and(|segment| segment.ident == name)
+        };
+        let has = |name: &str| function.attrs.iter().any(|attribute| is(attribute, name));
+        if has("ktstr_test") {
+            self.tests.push((format!("{}{}", self.path(), function.sig.ident), has("ignore")));
+        }
+    }
+}
+
+fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
+    let attribute = attributes.iter().find(|attribute| attribute.path().is_ident("path"))?;
+    let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
+    let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &pair.value else { return None };
+    Some(text.value())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Writes files below `dir`.
+    pub(crate) fn write(dir: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+
+    /// Files that were reached, and tests with whether they are ignored.
+    type Reached = (Vec<String>, Vec<(String, bool)>);
+
+    fn follow(files: &[(&str, &str)], root: &str) -> Result<Reached> {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), files);
+        let target = Target { package: "p".into(), kind: "test".into(), name: "t".into() };
+        let mut sources = Sources::default();
+        sources.follow_target(&dir.path().join(root), &target)?;
+        let relative = |path: &PathBuf| path.strip_prefix(dir.path()).unwrap().display().to_string();
+        let tests = sources.tests.iter().map(|test| (test.path.clone(), test.ignored)).collect();
+        Ok((sources.files.keys().map(relative).collect(), tests))
+    }
+
+    #[test]
+    fn modules_are_where_the_language_says() {
+        let files = [
+            ("lib.rs", "mod a; mod b; mod inline { mod c; } #[path = \"odd.rs\"] mod d; // mod no;"),
+            ("a.rs", "mod below;"),
+            ("a/below.rs", ""),
+            ("b/mod.rs", "mod below;"),
+            ("b/below.rs", "const TEXT: &str = \"mod no;\";"),
+            ("inline/c.rs", ""),
+            ("odd.rs", ""),
+            ("orphan.rs", ""),
+        ];
+        let (found, _) = follow(&files, "lib.rs").unwrap();
+        assert_eq!(found, ["a/below.rs", "a.rs", "b/below.rs", "b/mod.rs", "inline/c.rs", "lib.rs", "odd.rs"]);
+    }
+
+    #[test]
+    fn tests_have_the_names_that_runners_show() {
+        let files = [
+            ("steady.rs", "mod more;\n#[ktstr_test(cores = 2)]\nfn one() {}\n/// #[ktstr_test]\nfn helper() {}"),
+            ("more.rs", "mod deep { #[ktstr::ktstr_test]\n#[ignore = \"why\"]\nfn two() {} }"),
+        ];
+        let (_, tests) = follow(&files, "steady.rs").unwrap();
+        assert_eq!(tests, [("one".to_owned(), false), ("more::deep::two".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_module_without_a_file_is_an_error() {
+        let error = follow(&[("lib.rs", "mod gone;")], "lib.rs").unwrap_err().to_string();
+        assert!(error.contains("lib.rs declares a module gone"), "{error}");
+    }
+}

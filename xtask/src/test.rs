@@ -1,0 +1,54 @@
+//! `test`: the scheduler tests of this workspace.
+
+use crate::sources::{Sources, TestFn};
+use anyhow::Result;
+use ktstr_cli::test::{Args, Scope};
+use std::process::ExitCode;
+use xshell::Shell;
+
+/// The package whose integration tests they are.
+const PACKAGE: &str = "ktstr";
+
+/// Runs them.
+///
+/// # Errors
+/// When they could not be run.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let sources = Sources::of(&ktstr_cli::cargo::metadata(&Shell::new()?)?)?;
+    ktstr_cli::test::run(args, &scope(&sources.tests))
+}
+
+/// The tests that run unasked. The ignored ones are specimens of what goes wrong: other tests run those.
+fn scope(tests: &[TestFn]) -> Scope {
+    let is_ours = |test: &&TestFn| test.target.package == PACKAGE && test.target.kind == "test" && !test.ignored;
+    let tests: Vec<&TestFn> = tests.iter().filter(is_ours).collect();
+    let mut targets: Vec<&str> = tests.iter().map(|test| test.target.name.as_str()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    let mut cargo: Vec<String> = vec!["--package".into(), PACKAGE.into()];
+    cargo.extend(targets.into_iter().flat_map(|name| ["--test".to_owned(), name.to_owned()]));
+    Scope { cargo, expected: tests.iter().map(|test| test.path.clone()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::Target;
+
+    #[test]
+    fn specimens_are_left_to_their_tests() {
+        let test = |package: &str, name: &str, path: &str, ignored| TestFn {
+            target: Target { package: package.into(), kind: "test".into(), name: name.into() },
+            path: path.into(),
+            ignored,
+        };
+        let scope = scope(&[
+            test("ktstr", "steady", "one", false),
+            test("ktstr", "steady", "two", false),
+            test("ktstr", "faults", "panics", true),
+            test("other", "steady", "three", false),
+        ]);
+        assert_eq!(scope.cargo.join(" "), "--package ktstr --test steady");
+        assert_eq!(scope.expected, ["one", "two"]);
+    }
+}

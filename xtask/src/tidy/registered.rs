@@ -1,0 +1,51 @@
+//! Whether each scheduler test in the source is one that a test runner would find.
+
+use crate::binaries::Binary;
+use crate::sources::TestFn;
+use anyhow::{Context, Result};
+use xshell::Shell;
+
+/// Complaints about tests that the built programs do not list.
+///
+/// # Errors
+/// When a program cannot be asked.
+pub(super) fn complaints(shell: &Shell, tests: &[TestFn], binaries: &[Binary]) -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for binary in binaries {
+        let here: Vec<&TestFn> = tests.iter().filter(|test| test.target == binary.target).collect();
+        if !here.is_empty() {
+            let listed =
+                binary.tests(shell).with_context(|| format!("cannot list the tests of {:?}", binary.target))?;
+            complaints.extend(here.into_iter().filter(|test| !listed.contains(&test.path)).map(unregistered));
+        }
+    }
+    let built = |test: &&TestFn| binaries.iter().any(|binary| binary.target == test.target);
+    complaints.extend(tests.iter().filter(|test| !built(test)).map(unregistered));
+    Ok(complaints)
+}
+
+fn unregistered(test: &TestFn) -> String {
+    let target = &test.target;
+    format!(
+        "{} {}: the scheduler test {} is in the source, but no test runner finds it",
+        target.package, target.name, test.path
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::Target;
+
+    #[test]
+    fn a_test_that_is_not_listed_is_named() {
+        let target = |name: &str| Target { package: "xtask".into(), kind: "bin".into(), name: name.into() };
+        let test = |name: &str, path: &str| TestFn { target: target(name), path: path.into(), ignored: false };
+        let this = "tidy::registered::tests::a_test_that_is_not_listed_is_named";
+        let own = Binary { target: target("xtask"), path: std::env::current_exe().unwrap() };
+        let tests = [test("xtask", this), test("xtask", "gone"), test("absent", "also_gone")];
+        let complaints = complaints(&Shell::new().unwrap(), &tests, &[own]).unwrap();
+        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert!(complaints[0].contains("test gone") && complaints[1].contains("test also_gone"), "{complaints:?}");
+    }
+}
