@@ -4,7 +4,7 @@ use super::devices::Ports;
 use super::{Error, registers};
 use crate::layout::{BOOT_GDT_GPA, BOOT_PAGE_TABLES_GPA, BOOT_PARAMS_GPA};
 use crate::machine::Exit;
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_msr_entry, kvm_regs};
+use kvm_bindings::{CpuId, Msrs, kvm_cpuid_entry2, kvm_msr_entry, kvm_regs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io;
 
@@ -28,7 +28,6 @@ const RFLAGS_RESERVED: u64 = 1 << 1;
 /// # Errors
 /// What KVM refused.
 pub(super) fn configure(vcpu: &VcpuFd, leaves: &[kvm_cpuid_entry2]) -> Result<(), Error> {
-    debug_assert!(leaves.len() <= KVM_MAX_CPUID_ENTRIES);
     let cpuid = CpuId::from_entries(leaves)
         .map_err(|error| Error::io("describe a vCPU's features")(io::Error::other(format!("{error:?}"))))?;
     vcpu.set_cpuid2(&cpuid).map_err(Error::call("set the features of a vCPU (KVM_SET_CPUID2)"))?;

@@ -146,6 +146,19 @@ fn a_guest_that_powers_off_is_off() {
     check_bare(bare::POWER_OFF, &Exit::PowerOff);
 }
 
+/// More CPUs than eight bits can number.
+#[test]
+#[ignore = "needs a /dev/kvm"]
+fn a_large_machine_runs() {
+    let _one = one_at_a_time();
+    let files = Files::new();
+    let mut vm = files.bare(bare::POWER_OFF, 300);
+    assert_eq!(vm.vcpu_clocks().len(), 300);
+    assert_eq!(run_to_end(&mut vm).0, Exit::PowerOff);
+    drop(vm);
+    assert_no_vcpu_threads();
+}
+
 #[test]
 #[ignore = "needs a /dev/kvm"]
 fn a_guest_that_resets_is_over() {
