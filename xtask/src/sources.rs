@@ -37,11 +37,11 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Follows each target of what `cargo metadata` says.
+    /// Follows each `wanted` target of what `cargo metadata` says.
     ///
     /// # Errors
     /// A file that cannot be read or parsed, a module without a file.
-    pub(crate) fn of(metadata: &serde_json::Value) -> Result<Self> {
+    pub(crate) fn of(metadata: &serde_json::Value, wanted: impl Fn(&Target) -> bool) -> Result<Self> {
         let mut sources = Self::default();
         for package in metadata["packages"].as_array().into_iter().flatten() {
             for target in package["targets"].as_array().into_iter().flatten() {
@@ -52,7 +52,9 @@ impl Sources {
                     kind: text(&target["kind"][0]),
                     name: text(&target["name"]),
                 };
-                sources.follow_target(Path::new(&root), &target)?;
+                if wanted(&target) {
+                    sources.follow_target(Path::new(&root), &target)?;
+                }
             }
         }
         Ok(sources)

@@ -1,6 +1,6 @@
 //! `test`: the scheduler tests of this workspace.
 
-use crate::sources::{Sources, TestFn};
+use crate::sources::{Sources, Target, TestFn};
 use anyhow::Result;
 use ktstr_cli::test::{Args, Scope};
 use std::process::ExitCode;
@@ -14,14 +14,18 @@ const PACKAGE: &str = "ktstr";
 /// # Errors
 /// When they could not be run.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let sources = Sources::of(&ktstr_cli::cargo::metadata(&Shell::new()?)?)?;
+    let metadata = ktstr_cli::cargo::metadata(&Shell::new()?)?;
+    let sources = Sources::of(&metadata, is_ours)?;
     ktstr_cli::test::run(args, &scope(&sources.tests))
+}
+
+fn is_ours(target: &Target) -> bool {
+    target.package == PACKAGE && target.kind == "test"
 }
 
 /// The tests that run unasked. The ignored ones are specimens of what goes wrong: other tests run those.
 fn scope(tests: &[TestFn]) -> Scope {
-    let is_ours = |test: &&TestFn| test.target.package == PACKAGE && test.target.kind == "test" && !test.ignored;
-    let tests: Vec<&TestFn> = tests.iter().filter(is_ours).collect();
+    let tests: Vec<&TestFn> = tests.iter().filter(|test| is_ours(&test.target) && !test.ignored).collect();
     let mut targets: Vec<&str> = tests.iter().map(|test| test.target.name.as_str()).collect();
     targets.sort_unstable();
     targets.dedup();
@@ -33,7 +37,6 @@ fn scope(tests: &[TestFn]) -> Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::Target;
 
     #[test]
     fn specimens_are_left_to_their_tests() {

@@ -63,7 +63,7 @@ impl Tree {
         let root = PathBuf::from(root);
         let there = |file: &PathBuf| root.join(file).is_file();
         let files = listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).filter(there).collect();
-        Ok(Self { files, sources: Sources::of(&metadata)?, root })
+        Ok(Self { files, sources: Sources::of(&metadata, |_| true)?, root })
     }
 
     /// What the files alone tell.

@@ -65,7 +65,7 @@ mod tests {
         let tree = Tree {
             root: dir.path().to_owned(),
             files: files.iter().map(|(name, _)| name.into()).collect(),
-            sources: Sources::of(&metadata).unwrap(),
+            sources: Sources::of(&metadata, |_| true).unwrap(),
         };
         assert_eq!(
             complaints(&tree),
