@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(1);
 const GIVE_UP: Duration = Duration::from_secs(1);
 
-/// Whether KVM here can run a stock kernel.
+/// Whether KVM here can run a stock kernel. The device is `/dev/kvm`, or what the variable `KTSTR_KVM_DEVICE` names.
 ///
 /// # Errors
 /// Why not: no device, one that cannot be opened, one that lacks something, or one that cannot run a kernel's
