@@ -97,6 +97,12 @@ pub enum Error {
         /// The options, without `CONFIG_`.
         options: Vec<String>,
     },
+    /// A kernel whose symbols are not known.
+    #[error("the symbols of kernel {release} are unknown: choose a kernel with CONFIG_KALLSYMS, or see its warnings")]
+    NoSymbols {
+        /// The kernel's release.
+        release: String,
+    },
     /// A package of another kind.
     #[error("{packages} holds no kernel image: name a linux-image package")]
     NotAKernelPackage {

@@ -4,8 +4,10 @@ use crate::btf;
 use crate::error::{Error, io_context};
 use crate::extract::{self, elf, source::Bytes};
 use crate::hash;
+use crate::kallsyms;
 use crate::kconfig::Kconfig;
-use crate::kernel::{META_VERSION, Meta, Origin};
+use crate::kernel::{META_VERSION, Meta, Origin, SYMBOLS_FILE};
+use crate::symbols;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -61,6 +63,16 @@ pub(crate) fn install(dir: &Path, image: &dyn Bytes, config: Option<String>, kno
         io_context(fs::write(&path, text), "write", &path)?;
     }
     let mut warnings: Vec<String> = report.health.complaint().into_iter().collect();
+    let symbols = match kallsyms::read(&parsed) {
+        Ok(found) => found,
+        Err(error) => {
+            warnings.push(error.to_string());
+            None
+        }
+    };
+    if let Some(table) = &symbols {
+        symbols::write(table, &dir.join(SYMBOLS_FILE))?;
+    }
     if config.is_none() {
         warnings.push("its configuration is unknown".to_owned());
     }
@@ -74,6 +86,7 @@ pub(crate) fn install(dir: &Path, image: &dyn Bytes, config: Option<String>, kno
         tools: known.tools,
         features: features(config.as_deref(), &report),
         btf: report.health,
+        symbols: symbols.map(|table| table.len()),
         warnings,
     };
     meta.write(dir)

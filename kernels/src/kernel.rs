@@ -3,6 +3,7 @@
 use crate::btf::BtfHealth;
 use crate::error::{Error, io_context};
 use crate::kconfig::Kconfig;
+use crate::symbols::Symbols;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,8 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The version of `meta.json`; entries of another one are made anew.
-pub(crate) const META_VERSION: u32 = 1;
+pub(crate) const META_VERSION: u32 = 2;
 const META_FILE: &str = "meta.json";
+pub(crate) const SYMBOLS_FILE: &str = "symbols";
 
 /// Where a kernel came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Meta {
     pub btf: BtfHealth,
     /// Options that tests ask for, without `CONFIG_`, and whether they are built in; absent when unknown.
     pub features: BTreeMap<String, bool>,
+    /// How many symbols the file `symbols` has; `None` when the kernel's symbol table is missing or cannot be read.
+    pub symbols: Option<usize>,
     /// What a user should know before relying on it.
     pub warnings: Vec<String>,
 }
@@ -101,6 +105,17 @@ impl Kernel {
     /// The configuration; the file is absent when that is unknown (`meta.config_hash` is `None`).
     pub fn config(&self) -> PathBuf {
         self.dir.join("config")
+    }
+
+    /// The kernel's symbols.
+    ///
+    /// # Errors
+    /// [`Error::NoSymbols`] when the kernel has none that can be read; [`Error::Io`].
+    pub fn symbols(&self) -> Result<Symbols, Error> {
+        match self.meta.symbols {
+            Some(_) => Symbols::read(&self.dir.join(SYMBOLS_FILE)),
+            None => Err(Error::NoSymbols { release: self.meta.release.clone() }),
+        }
     }
 
     /// Whether an option is built in, named with or without `CONFIG_`; false when that cannot be told.

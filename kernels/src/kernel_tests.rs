@@ -13,6 +13,7 @@ pub(crate) fn meta(release: &str) -> Meta {
         tools: BTreeMap::new(),
         btf: BtfHealth::Sound,
         features: [("SCHED_CLASS_EXT".to_owned(), true)].into(),
+        symbols: None,
         warnings: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, io_context};
 use crate::extract::{self, elf, source::Bytes};
 use crate::hash::{self, Hasher};
 use crate::install::{Known, install};
-use crate::kernel::{Kernel, Origin};
+use crate::kernel::{Kernel, META_VERSION, Origin};
 use crate::local::{self, Found};
 use crate::progress::Progress;
 use crate::spec::{Source, Spec};
@@ -183,7 +183,7 @@ impl Kernels {
         let image_error = |source| Error::Image { what: what.clone(), source };
         let release = extract::image_release(&image).map_err(image_error)?;
         let source_hash = source_hash(&image, config.as_deref()).map_err(image_error)?;
-        let id = format!("{}-{}", id_part(release.as_deref().unwrap_or("kernel")), hash::short(&source_hash));
+        let id = entry_id(release.as_deref().unwrap_or("kernel"), &source_hash);
         let kernel = self.entry(&id, |dir| {
             let origin = Origin::Path(found.image.clone());
             let known =
@@ -210,8 +210,15 @@ fn source_hash(image: &File, config: Option<&str>) -> Result<String, extract::Er
     Ok(hasher.finish())
 }
 
+/// The id of an entry: readable, and another one where the source or the form of an entry is another. So programs of
+/// different versions can share a cache.
+pub(crate) fn entry_id(name: &str, source_hash: &str) -> String {
+    let hash = hash::of_bytes(format!("{META_VERSION} {source_hash}").as_bytes());
+    format!("{}-{}", id_part(name), hash::short(&hash))
+}
+
 /// Text as it may stand in an entry's id.
-pub(crate) fn id_part(text: &str) -> String {
+fn id_part(text: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || ".+-_~".contains(c);
     let kept: String = text.chars().map(|c| if fits(c) { c } else { '_' }).collect();
     kept.trim_start_matches('.').to_owned()

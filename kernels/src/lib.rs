@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! Entries are `<cache>/kernels/<id>/` with `vmlinux`, `config` and `meta.json`. Answers that stay valid for a while are
+//! Entries are `<cache>/kernels/<id>/` with `vmlinux`, `config`, `symbols` and `meta.json`. Answers that stay valid for a while are
 //! files beside them, so a spec resolved before starts no process and reads two small files. Packages come through apt
 //! with a private state in `<cache>/apt/`.
 
@@ -25,6 +25,7 @@ mod error;
 mod extract;
 mod hash;
 mod install;
+mod kallsyms;
 mod kconfig;
 mod kernel;
 mod kernels;
@@ -32,6 +33,7 @@ mod local;
 mod packaged;
 mod progress;
 mod spec;
+mod symbols;
 mod version;
 
 pub use btf::BtfHealth;
@@ -42,4 +44,5 @@ pub use kernel::{Kernel, Meta, Origin};
 pub use kernels::{Clean, Kernels};
 pub use progress::Progress;
 pub use spec::{Error as SpecError, Source, Spec};
+pub use symbols::{Symbol, Symbols};
 pub use version::{BadVersion, Version};

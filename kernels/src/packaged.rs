@@ -7,7 +7,7 @@ use crate::error::{Error, io_context};
 use crate::hash;
 use crate::install::{Known, install};
 use crate::kernel::{Kernel, Origin};
-use crate::kernels::{Kernels, id_part};
+use crate::kernels::{Kernels, entry_id};
 use crate::progress::Progress;
 use crate::spec::Spec;
 use crate::version::{Version, compare_debian};
@@ -145,7 +145,7 @@ impl Kernels {
         let release = release.ok_or_else(|| Error::NotAKernelPackage { packages: names() })?;
         let hashes: String = carriers.iter().map(|carrier| format!("{}\n", carrier.sha256)).collect();
         let source_hash = hash::of_bytes(hashes.as_bytes());
-        let id = format!("{}-{}", id_part(release), hash::short(&source_hash));
+        let id = entry_id(release, &source_hash);
         self.entry(&id, |dir| {
             let debs = dir.join("debs");
             io_context(fs::create_dir(&debs), "create the directory", &debs)?;
@@ -178,7 +178,7 @@ impl Kernels {
             hashes.push_str(&io_context(hash::of_reader(&mut reader), "read", file)?);
         }
         let source_hash = hash::of_bytes(hashes.as_bytes());
-        let id = format!("{}-{}", id_part(release), hash::short(&source_hash));
+        let id = entry_id(release, &source_hash);
         let origin = Origin::Packages(vec![(name.clone(), version)]);
         let kernel = self.entry(&id, |dir| unpack(dir, &files, &spec, origin.clone(), &source_hash))?;
         self.remember(&key, &kernel, stamps)?;

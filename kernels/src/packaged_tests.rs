@@ -10,7 +10,7 @@ fn setup(releases: &[(&str, bool)]) -> (tempfile::TempDir, Kernels) {
     for (release, sound) in releases {
         let mut meta = meta(release);
         meta.features.insert("SCHED_CLASS_EXT".into(), *sound);
-        kernels.entry(&id_part(release), |dir| meta.write(dir)).unwrap();
+        kernels.entry(release, |dir| meta.write(dir)).unwrap();
     }
     (dir, kernels)
 }

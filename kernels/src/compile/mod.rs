@@ -10,7 +10,7 @@ use crate::hash;
 use crate::install::{Known, install};
 use crate::kconfig::Kconfig;
 use crate::kernel::{Kernel, Origin};
-use crate::kernels::{Kernels, id_part};
+use crate::kernels::{Kernels, entry_id};
 use crate::progress::Progress;
 use crate::spec::Source;
 use std::fs::{self, File};
@@ -72,7 +72,7 @@ pub(crate) fn build(kernels: &Kernels, source: &Source, progress: &dyn Progress)
     let origin = tree::locate(kernels, source, progress)?;
     let versions: String = tools.iter().map(|(name, version)| format!("{name} {version}\n")).collect();
     let source_hash = hash::of_bytes(format!("{}\n{versions}{FRAGMENT}", origin.hash).as_bytes());
-    let id = format!("{}-ktstr-{}", id_part(&origin.name), hash::short(&source_hash));
+    let id = entry_id(&format!("{}-ktstr", origin.name), &source_hash);
     let spec = source.to_string();
     kernels.entry(&id, |dir| {
         // Inside the entry's scratch directory: what an interrupted build leaves is swept with it.

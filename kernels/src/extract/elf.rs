@@ -37,6 +37,8 @@ const SEGMENT_LOAD: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Section {
     pub(crate) name: String,
+    /// Where it is when the kernel runs; 0 for a section that is not loaded.
+    pub(crate) address: u64,
     pub(crate) offset: u64,
     /// Bytes in the file: 0 for a section such as `.bss`.
     pub(crate) size: u64,
@@ -217,7 +219,7 @@ fn sections(bytes: &dyn Bytes, size: u64, headers: &[u8], names_at: usize) -> Re
             let name = names.get(u32_at(header, 0) as usize..).unwrap_or_default();
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
             let name = String::from_utf8_lossy(name).into_owned();
-            Ok(Section { name, offset, size: length, align: u64_at(header, 48) })
+            Ok(Section { name, address: u64_at(header, 16), offset, size: length, align: u64_at(header, 48) })
         })
         .collect()
 }

@@ -3,6 +3,11 @@
 /// An executable with one loaded segment of `loaded` and the named sections: those whose name starts with `.debug`,
 /// `.symtab` or `.comment` lie behind the segment, the others inside.
 pub(crate) fn build(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    build_at(None, sections)
+}
+
+/// The same, with addresses: where the file's first byte is when it runs.
+pub(crate) fn build_at(address: Option<u64>, sections: &[(&str, &[u8])]) -> Vec<u8> {
     let unloaded = |name: &str| [".debug", ".symtab", ".comment"].iter().any(|prefix| name.starts_with(prefix));
     let mut file = vec![0; 64 + 56];
     let mut names = vec![0];
@@ -12,6 +17,7 @@ pub(crate) fn build(sections: &[(&str, &[u8])]) -> Vec<u8> {
         let mut header = vec![0; 64];
         header[0..4].copy_from_slice(&(names.len() as u32).to_le_bytes());
         header[4..8].copy_from_slice(&1u32.to_le_bytes());
+        header[16..24].copy_from_slice(&address.map_or(0, |address| address + file.len() as u64).to_le_bytes());
         header[24..32].copy_from_slice(&(file.len() as u64).to_le_bytes());
         header[32..40].copy_from_slice(&(contents.len() as u64).to_le_bytes());
         header[48..56].copy_from_slice(&16u64.to_le_bytes());
