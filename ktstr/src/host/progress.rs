@@ -1,45 +1,51 @@
-//! Progress of what takes long once, such as fetching a kernel.
+//! Progress of what takes long once, such as fetching a kernel. Plain, because it is in every test's build; the command
+//! line tools have bars.
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ktstr_kernels::Progress;
-use std::sync::{Mutex, PoisonError};
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A bar on the terminal; plain lines on standard error where there is none.
+/// Width of the bar in characters.
+const WIDTH: u64 = 40;
+
+/// A bar on a terminal, and a line for each step anywhere.
 #[derive(Default)]
 pub(crate) struct Bar {
-    current: Mutex<Option<ProgressBar>>,
+    /// Characters of the bar that are drawn.
+    drawn: AtomicU64,
 }
 
 impl Progress for Bar {
     fn step(&self, what: &str) {
-        let bar = ProgressBar::no_length().with_message(what.to_owned());
-        if bar.is_hidden() {
-            eprintln!("ktstr: {what}");
-        }
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+        self.clear();
+        eprintln!("ktstr: {what}");
     }
 
     fn bytes(&self, done: u64, total: Option<u64>) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(bar) = current.as_ref() else { return };
-        if let (Some(total), None) = (total, bar.length()) {
-            bar.set_length(total);
-            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {eta}") {
-                bar.set_style(style);
-            }
+        let Some(total) = total.filter(|total| *total > 0) else { return };
+        let full = (done.min(total) * WIDTH / total).max(1);
+        if std::io::stderr().is_terminal() && self.drawn.swap(full, Ordering::Relaxed) != full {
+            let (bar, mib) = ("#".repeat(full as usize), total >> 20);
+            let _ = write!(std::io::stderr(), "\r[{bar:<width$}] of {mib} MiB", width = WIDTH as usize);
         }
-        bar.set_position(done);
     }
 
     fn warn(&self, what: &str) {
+        self.clear();
         eprintln!("ktstr: warning: {what}");
+    }
+}
+
+impl Bar {
+    fn clear(&self) {
+        if self.drawn.swap(0, Ordering::Relaxed) != 0 {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Some(bar) = self.current.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
 }

@@ -7,6 +7,7 @@
 pub mod args;
 mod find;
 mod process;
+mod qmp;
 
 pub use find::{Qemu, Version};
 

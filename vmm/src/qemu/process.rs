@@ -2,10 +2,10 @@
 
 use super::Error;
 use crate::machine::{Exit, VcpuClock};
-use qapi::qmp;
+use crate::qemu::qmp::Session;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -15,15 +15,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// QEMU answers QMP within milliseconds; this is for a host that swaps.
-const QMP_TIMEOUT: Duration = Duration::from_secs(30);
-
-type Qmp = qapi::Qmp<qapi::Stream<BufReader<UnixStream>, UnixStream>>;
-
 /// A QEMU process with a QMP session.
 pub(crate) struct Process {
     pid: u32,
-    qmp: Option<Qmp>,
+    qmp: Option<Session>,
     stderr: File,
     vcpu_tids: Vec<u32>,
     ended: mpsc::Receiver<String>,
@@ -54,11 +49,7 @@ impl Process {
 
     /// Lets the guest run.
     pub(crate) fn cont(&mut self) -> Result<(), Error> {
-        let answer = match &mut self.qmp {
-            Some(qmp) => qmp.execute(&qmp::cont {}).map(drop).map_err(|error| error.to_string()),
-            None => Err("there is no QMP session".to_owned()),
-        };
-        answer.map_err(|why| self.not_up(format!("the QMP command `cont` failed: {why}")))
+        self.execute("cont").map(drop)
     }
 
     /// Why the guest stopped, once it has.
@@ -86,16 +77,19 @@ impl Process {
     }
 
     fn connect(&mut self, socket: UnixStream) -> Result<(), Error> {
-        let session = open_qmp(socket).map_err(|error| error.to_string());
-        self.qmp = Some(session.map_err(|why| self.not_up(format!("no QMP greeting ({why})")))?);
-        let cpus = match &mut self.qmp {
-            Some(qmp) => qmp.execute(&qmp::query_cpus_fast {}).map_err(|error| error.to_string()),
-            None => Err("there is no QMP session".to_owned()),
-        };
-        let cpus = cpus.map_err(|why| self.not_up(format!("the QMP command `query-cpus-fast` failed: {why}")))?;
-        self.vcpu_tids = cpus.iter().filter_map(thread_id).collect();
+        let session = Session::open(socket);
+        self.qmp = Some(session.map_err(|error| self.not_up(format!("no QMP session: {error}")))?);
+        let cpus = self.execute("query-cpus-fast")?;
+        let tids = cpus.as_array().into_iter().flatten().filter_map(|cpu| cpu["thread-id"].as_u64());
+        self.vcpu_tids = tids.map(|tid| tid as u32).collect();
         self.vcpu_tids.dedup();
         Ok(())
+    }
+
+    fn execute(&mut self, command: &str) -> Result<serde_json::Value, Error> {
+        let answer =
+            self.qmp.as_mut().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |qmp| qmp.execute(command));
+        answer.map_err(|error| self.not_up(format!("the QMP command `{command}` failed: {error}")))
     }
 
     fn not_up(&mut self, why: String) -> Error {
@@ -108,18 +102,13 @@ impl Process {
 
     /// QEMU's last QMP event tells a power-off from a reset.
     fn reason(&mut self, status: &str) -> Exit {
-        if let Some(qmp) = &mut self.qmp {
-            // The process is gone: this reads the events that it left, up to the end of the stream.
-            let _ = qmp.read_response::<qmp::query_version>();
-            for event in qmp.events() {
-                if let qmp::Event::SHUTDOWN { data, .. } = event {
-                    return match data.reason {
-                        qmp::ShutdownCause::guest_shutdown => Exit::PowerOff,
-                        qmp::ShutdownCause::guest_reset => Exit::Reset,
-                        other => Exit::Broken(format!("QEMU shut down: {other:?}")),
-                    };
-                }
-            }
+        let events = self.qmp.as_mut().map_or(&[][..], Session::last_events);
+        if let Some(shutdown) = events.iter().find(|event| event.name == "SHUTDOWN") {
+            return match shutdown.data["reason"].as_str() {
+                Some("guest-shutdown") => Exit::PowerOff,
+                Some("guest-reset") => Exit::Reset,
+                other => Exit::Broken(format!("QEMU shut down: {other:?}")),
+            };
         }
         Exit::Broken(format!("QEMU ended with {status}{}", super::said(&self.said())))
     }
@@ -138,25 +127,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn thread_id(cpu: &qmp::CpuInfoFast) -> Option<u32> {
-    match cpu {
-        qmp::CpuInfoFast::x86_64(base) => u32::try_from(base.thread_id).ok(),
-        _ => None,
-    }
-}
-
-fn open_qmp(socket: UnixStream) -> io::Result<Qmp> {
-    socket.set_read_timeout(Some(QMP_TIMEOUT))?;
-    let reader = BufReader::new(socket.try_clone()?);
-    let mut qmp = qapi::Qmp::new(qapi::Stream::new(reader, socket));
-    // The crate takes a greeting for granted; a QEMU that refuses its command line ends without one.
-    if qmp.inner_mut().get_mut_read().fill_buf()?.is_empty() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    qmp.handshake()?;
-    Ok(qmp)
 }
 
 /// Makes the child keep `fds` and die with the thread that started it.
