@@ -9,7 +9,7 @@ pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 
 /// The outer CPU: AMD with SVM and nested paging. Emulated SVM does not intercept XSETBV, so what an inner guest puts into
 /// XCR0 would reach the outer kernel's processes: nobody in the lab gets XSAVE, hence no AVX either.
-const CPU: &str = "max,+svm,+npt,-xsave,-xsaveopt,-xsavec,-xsaves,-avx,-avx2";
+const CPU: &str = "max,+svm,+npt,-erms,-fsrm,-xsave,-xsaveopt,-xsavec,-xsaves,-avx,-avx2";
 
 /// `mitigations=off` and `tsc=reliable` save emulated work. `no_timer_check`: a loaded host may be too slow for the timer
 /// check. `panic=-1` with `-no-reboot`: a dead kernel ends the process at once.
