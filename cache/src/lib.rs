@@ -37,7 +37,9 @@ pub enum Error {
     },
 }
 
-fn hint(source: &io::Error) -> &'static str {
+/// What to do about an error met while writing below the cache, as words to append to a message: `: the disk is full; …`.
+/// Empty when there is no advice.
+pub fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ": the disk is full; free some space or point KTSTR_CACHE_DIR at another file system"

@@ -2,7 +2,7 @@
 //!
 //! An answer is a file `<cache>/kernels/<key>.json` beside the entries.
 
-use crate::error::{Error, io_context};
+use crate::error::{Error, write_context};
 use crate::hash;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -71,7 +71,7 @@ impl Answer {
         let text = source.map_err(|source| Error::Meta { path: path.clone(), source })?;
         // A reader sees the old answer or the new one, never half of one.
         let new = path.with_extension(format!("json.{}", std::process::id()));
-        io_context(fs::write(&new, text).and_then(|()| fs::rename(&new, &path)), "remember the answer in", &path)
+        write_context(fs::write(&new, text).and_then(|()| fs::rename(&new, &path)), "remember the answer in", &path)
     }
 }
 

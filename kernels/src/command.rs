@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -21,6 +23,38 @@ pub(crate) fn run(command: &mut Command, mut line: impl FnMut(&str)) -> io::Resu
         Ok::<_, io::Error>(true)
     })?;
     Ok(finished)
+}
+
+/// As [`run`]; while no line comes, `wait` is told every now and then for how long, and ends the command by an error.
+pub(crate) fn run_watched(
+    command: &mut Command,
+    mut line: impl FnMut(&str),
+    mut wait: impl FnMut(Duration) -> io::Result<()>,
+) -> io::Result<Finished> {
+    const LOOK_EVERY: Duration = Duration::from_millis(200);
+    let (_, finished) = stream(command, |stdout| {
+        let lines = lines_of(stdout);
+        let mut heard = Instant::now();
+        loop {
+            match lines.recv_timeout(LOOK_EVERY) {
+                Ok(text) => line(&String::from_utf8_lossy(&text?)),
+                Err(RecvTimeoutError::Disconnected) => return Ok::<_, io::Error>(true),
+                Err(RecvTimeoutError::Timeout) => {
+                    wait(heard.elapsed())?;
+                    continue;
+                }
+            }
+            heard = Instant::now();
+        }
+    })?;
+    Ok(finished)
+}
+
+/// The lines that come through a pipe, read by a thread that ends with the pipe.
+fn lines_of(stdout: ChildStdout) -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || BufReader::new(stdout).split(b'\n').try_for_each(|text| sender.send(text)));
+    receiver
 }
 
 /// Runs a command and returns its standard output.
@@ -94,6 +128,20 @@ mod tests {
         let (text, finished) = output(&mut shell("echo a; echo b >&2; exit 3")).unwrap();
         assert_eq!((text.as_str(), finished.errors.as_str()), ("a\n", "b\n"));
         assert_eq!(finished.status.code(), Some(3));
+    }
+
+    #[test]
+    fn ends_a_command_that_stays_silent() {
+        let mut lines = Vec::new();
+        let given_up = run_watched(
+            &mut shell("echo a; exec sleep 1000"),
+            |line| lines.push(line.to_owned()),
+            |_| Err(io::ErrorKind::TimedOut.into()),
+        );
+        assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(lines, ["a"]);
+        let finished = run_watched(&mut shell("sleep 0.3; exit 2"), |_| (), |_| Ok(())).unwrap();
+        assert_eq!(finished.status.code(), Some(2));
     }
 
     #[test]

@@ -37,50 +37,57 @@ pub(crate) fn members<const N: usize>(
     package: &Path,
     wanted: [&dyn Fn(&Path) -> bool; N],
 ) -> Result<[Option<Member>; N], Error> {
-    let io_error = |source| Error::Io { path: package.to_owned(), source };
     let mut found = [const { None }; N];
+    files(package, |path, size, content| {
+        if let Some(at) = (0..N).find(|at| found[*at].is_none() && wanted[*at](path)) {
+            let mut contents = Vec::new();
+            content.take(LIMIT).read_to_end(&mut contents)?;
+            if contents.len() as u64 != size.min(LIMIT) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            found[at] = Some((path.to_owned(), contents));
+        }
+        Ok(found.iter().any(Option::is_none))
+    })?;
+    Ok(found)
+}
+
+/// Shows each plain file of a package to `look`: its path inside (`./boot/…`), its size in bytes, its contents. Nothing
+/// is unpacked to disk. When `look` returns false the rest is not read.
+///
+/// # Errors
+/// [`Error::Refused`] for a damaged package, [`Error::Io`] when dpkg-deb cannot be run, or when `look` fails.
+pub fn files(package: &Path, look: impl FnMut(&Path, u64, &mut dyn Read) -> io::Result<bool>) -> Result<(), Error> {
+    let io_error = |source| Error::Io { path: package.to_owned(), source };
     let mut command = Command::new("dpkg-deb");
-    let mut looked = Ok(());
+    let mut looked = Ok(true);
     let streamed = command::stream(command.arg("--fsys-tarfile").arg(package), |stdout| {
-        looked = pick(stdout, &wanted, &mut found);
-        Ok::<_, io::Error>(looked.is_ok() && found.iter().any(Option::is_none))
+        looked = look_through(stdout, look);
+        Ok::<_, io::Error>(matches!(looked, Ok(true)))
     });
     let (complete, finished) = streamed.map_err(io_error)?;
-    if complete && !finished.status.success() {
-        return Err(Error::Refused { path: package.to_owned(), said: finished.errors.trim().to_owned() });
-    }
-    // A damaged package shows as a broken archive; what dpkg-deb says about it is the better message.
+    let refused = || Error::Refused { path: package.to_owned(), said: finished.errors.trim().to_owned() };
     match looked {
-        Err(_) if !finished.errors.trim().is_empty() => {
-            Err(Error::Refused { path: package.to_owned(), said: finished.errors.trim().to_owned() })
-        }
-        looked => looked.map(|()| found).map_err(io_error),
+        Ok(_) if complete && !finished.status.success() => Err(refused()),
+        // A damaged package shows as a broken archive; what dpkg-deb says about it is the better message.
+        Err(_) if !finished.errors.trim().is_empty() => Err(refused()),
+        looked => looked.map(|_| ()).map_err(io_error),
     }
 }
 
-fn pick<const N: usize>(
+/// Whether the archive was looked through to its end.
+fn look_through(
     tar: impl Read,
-    wanted: &[&dyn Fn(&Path) -> bool; N],
-    found: &mut [Option<Member>; N],
-) -> io::Result<()> {
+    mut look: impl FnMut(&Path, u64, &mut dyn Read) -> io::Result<bool>,
+) -> io::Result<bool> {
     for entry in tar::Archive::new(tar).entries()? {
-        let entry = entry?;
+        let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        let open = (0..N).find(|at| found[*at].is_none() && wanted[*at](&path));
-        if let (Some(at), true) = (open, entry.header().entry_type().is_file()) {
-            let size = entry.size().min(LIMIT);
-            let mut contents = Vec::new();
-            entry.take(LIMIT).read_to_end(&mut contents)?;
-            if contents.len() as u64 != size {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            found[at] = Some((path, contents));
-        }
-        if found.iter().all(Option::is_some) {
-            break;
+        if entry.header().entry_type().is_file() && !look(&path, entry.size(), &mut entry)? {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A field of the package's control file, such as `Package`.

@@ -29,6 +29,16 @@ pub enum Error {
         /// What came back.
         source: io::Error,
     },
+    /// A file operation that changes the cache.
+    #[error("cannot {doing} {}{}", path.display(), ktstr_cache::hint(source))]
+    Write {
+        /// The operation, as a verb phrase.
+        doing: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// What came back.
+        source: io::Error,
+    },
     /// No kernel in a file.
     #[error("{what} is not a kernel that can be booted")]
     Image {
@@ -145,4 +155,9 @@ fn near_matches(near: &[String]) -> String {
 /// Names the failing operation of an [`io::Result`].
 pub(crate) fn io_context<T>(result: io::Result<T>, doing: &'static str, path: &Path) -> Result<T, Error> {
     result.map_err(|source| Error::Io { doing, path: path.to_owned(), source })
+}
+
+/// Names the failing operation of an [`io::Result`] that changes the cache.
+pub(crate) fn write_context<T>(result: io::Result<T>, doing: &'static str, path: &Path) -> Result<T, Error> {
+    result.map_err(|source| Error::Write { doing, path: path.to_owned(), source })
 }

@@ -1,7 +1,7 @@
 //! Filling a cache entry: the kernel without DWARF, its configuration, and what is known of both.
 
 use crate::btf;
-use crate::error::{Error, io_context};
+use crate::error::{Error, write_context};
 use crate::extract::{self, elf, source::Bytes};
 use crate::hash;
 use crate::kallsyms;
@@ -60,7 +60,7 @@ pub(crate) fn install(dir: &Path, image: &dyn Bytes, config: Option<String>, kno
     write_vmlinux(&parsed, &dir.join("vmlinux"), known.what)?;
     if let Some(text) = &config {
         let path = dir.join("config");
-        io_context(fs::write(&path, text), "write", &path)?;
+        write_context(fs::write(&path, text), "write", &path)?;
     }
     let mut warnings: Vec<String> = report.health.complaint().into_iter().collect();
     let symbols = match kallsyms::read(&parsed) {
@@ -102,10 +102,10 @@ fn features(config: Option<&str>, report: &btf::Report) -> BTreeMap<String, bool
 }
 
 fn write_vmlinux(parsed: &elf::Elf<'_>, path: &Path, what: &str) -> Result<(), Error> {
-    let mut out = BufWriter::new(io_context(File::create(path), "create", path)?);
+    let mut out = BufWriter::new(write_context(File::create(path), "create", path)?);
     match parsed.write_without_debug(&mut out) {
-        Ok(_) => io_context(out.flush(), "write", path),
-        Err(elf::Error::Io(source)) => Err(Error::Io { doing: "write", path: path.to_owned(), source }),
+        Ok(_) => write_context(out.flush(), "write", path),
+        Err(elf::Error::Io(source)) => Err(Error::Write { doing: "write", path: path.to_owned(), source }),
         Err(other) => Err(Error::Image { what: what.to_owned(), source: other.into() }),
     }
 }
@@ -146,6 +146,23 @@ mod tests {
         assert_eq!(kernel.meta.config_hash, None);
         assert!(!kernel.config().exists());
         assert!(kernel.meta.warnings.iter().any(|warning| warning.contains("configuration is unknown")));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        // Every write to it fails with ENOSPC; see full(4).
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("vmlinux")).unwrap();
+        let known = Known {
+            spec: "path:x",
+            what: "x",
+            origin: Origin::Path("x".into()),
+            source_hash: "00".into(),
+            tools: BTreeMap::new(),
+        };
+        let error = install(dir.path(), &testelf::kernel(), None, known).unwrap_err();
+        assert!(error.to_string().contains("the disk is full; free some space or point KTSTR_CACHE_DIR"), "{error}");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("No space left on device"));
     }
 
     #[test]

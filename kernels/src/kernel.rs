@@ -1,7 +1,7 @@
 //! A kernel in the cache, and what is known of it.
 
 use crate::btf::BtfHealth;
-use crate::error::{Error, io_context};
+use crate::error::{Error, io_context, write_context};
 use crate::kconfig::Kconfig;
 use crate::symbols::Symbols;
 use crate::version::Version;
@@ -68,7 +68,7 @@ impl Meta {
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Error> {
         let path = dir.join(META_FILE);
         let text = serde_json::to_vec_pretty(self).map_err(|source| Error::Meta { path: path.clone(), source })?;
-        io_context(fs::write(&path, text), "write", &path)
+        write_context(fs::write(&path, text), "write", &path)
     }
 }
 

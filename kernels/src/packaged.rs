@@ -3,7 +3,7 @@
 use crate::answers::{Answer, FRESH_FOR, Stamp};
 use crate::apt::{self, Apt, Index, Package};
 use crate::deb;
-use crate::error::{Error, io_context};
+use crate::error::{Error, io_context, write_context};
 use crate::hash;
 use crate::install::{Known, install};
 use crate::kernel::{Kernel, Origin};
@@ -148,14 +148,45 @@ impl Kernels {
         let id = entry_id(release, &source_hash);
         self.entry(&id, |dir| {
             let debs = dir.join("debs");
-            io_context(fs::create_dir(&debs), "create the directory", &debs)?;
+            write_context(fs::create_dir(&debs), "create the directory", &debs)?;
             let files = carriers.iter().map(|carrier| apt.download(carrier, &debs, progress));
             let files = files.collect::<Result<Vec<PathBuf>, _>>()?;
             let origin = carriers.iter().map(|carrier| (carrier.name.clone(), carrier.version.clone())).collect();
             progress.step(&format!("unpacking {release}"));
             unpack(dir, &files, &spec.to_string(), Origin::Packages(origin), &source_hash)?;
-            io_context(fs::remove_dir_all(&debs), "remove the packages in", &debs)
+            write_context(fs::remove_dir_all(&debs), "remove the packages in", &debs)
         })
+    }
+
+    /// The newest package of the distribution's suites, of those whose name starts with `prefix` and passes `accept`. For
+    /// what [`Kernels::resolve`] is not made for; [`Kernels::download`] fetches it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, or [`Error::Apt`] when the archive cannot be asked.
+    pub fn newest_package(
+        &self,
+        prefix: &str,
+        accept: impl Fn(&str) -> bool,
+        progress: &dyn Progress,
+    ) -> Result<Package, Error> {
+        let apt = Apt::open(&self.cache)?;
+        apt.refresh(FRESH_FOR, progress)?;
+        let names = apt.names(prefix)?;
+        let accepted: Vec<&str> = names.iter().map(String::as_str).filter(|name| accept(name)).collect();
+        let newest = apt.show(&accepted)?.into_iter().max_by(apt::by_version);
+        newest.ok_or_else(|| Error::NotFound {
+            spec: format!("{prefix}*"),
+            looked: format!("a package {prefix}* of the wanted flavour in the distribution's suites"),
+            near: names.into_iter().take(NEAR).collect(),
+        })
+    }
+
+    /// Fetches a package into the directory `into`; returns the path of the file.
+    ///
+    /// # Errors
+    /// [`Error::Apt`].
+    pub fn download(&self, package: &Package, into: &Path, progress: &dyn Progress) -> Result<PathBuf, Error> {
+        Ok(Apt::open(&self.cache)?.download(package, into, progress)?)
     }
 
     /// `deb:FILE`; where the configuration is in a package of its own, that is looked for beside it.

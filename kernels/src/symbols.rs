@@ -3,7 +3,7 @@
 //! The file `symbols` of an entry is text as `nm` prints it, `ADDRESS TYPE NAME`, sorted by name, so that a name is found
 //! without reading all of it into a table.
 
-use crate::error::{Error, io_context};
+use crate::error::{Error, io_context, write_context};
 use crate::kallsyms::Table;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -88,11 +88,11 @@ fn parse(line: &str) -> Option<Symbol<'_>> {
 
 /// Writes the file that [`Symbols::read`] reads.
 pub(crate) fn write(table: &Table, path: &Path) -> Result<(), Error> {
-    let mut out = BufWriter::new(io_context(File::create(path), "create", path)?);
+    let mut out = BufWriter::new(write_context(File::create(path), "create", path)?);
     for (name, address, kind) in table.by_name() {
-        io_context(writeln!(out, "{address:016x} {kind} {name}"), "write", path)?;
+        write_context(writeln!(out, "{address:016x} {kind} {name}"), "write", path)?;
     }
-    io_context(out.flush(), "write", path)
+    write_context(out.flush(), "write", path)
 }
 
 #[cfg(test)]

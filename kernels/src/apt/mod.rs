@@ -4,7 +4,8 @@
 mod packages;
 mod sources;
 
-pub(crate) use packages::{Package, by_version, carriers, is_cloud_image, kernel_release};
+pub use packages::Package;
+pub(crate) use packages::{by_version, carriers, is_cloud_image, kernel_release};
 
 use crate::command::{self, Finished};
 use crate::progress::Progress;
@@ -24,7 +25,7 @@ pub enum Error {
     #[error(transparent)]
     Cache(#[from] ktstr_cache::Error),
     /// A file of the private state.
-    #[error("cannot {doing} {}", path.display())]
+    #[error("cannot {doing} {}{}", path.display(), ktstr_cache::hint(source))]
     Io {
         /// The operation, as a verb phrase.
         doing: &'static str,
@@ -195,12 +196,13 @@ impl Apt {
     fn apt_get(&self, arguments: &[&str], dir: &Path, share: &mut dyn FnMut(u64)) -> Result<Finished, Error> {
         let mut command = self.command("apt-get");
         command.args(["-q", "-o", "APT::Status-Fd=1"]).args(arguments).current_dir(dir);
-        let ran = command::run(&mut command, |line| {
-            if let Some(done) = parse_share(line) {
-                share(done);
-            }
-        });
-        ran.map_err(|source| Error::NoApt { program: "apt-get", source })
+        let told = |line: &str| parse_share(line).into_iter().for_each(&mut *share);
+        let ran = command::run_watched(&mut command, told, |silence| worth_waiting(&self.dir, silence));
+        ran.map_err(|source| match source.kind() {
+            io::ErrorKind::StorageFull => Error::Io { doing: "fetch packages into", path: self.dir.clone(), source },
+            io::ErrorKind::TimedOut => Error::Failed { what: "apt-get".to_owned(), said: source.to_string() },
+            _ => Error::NoApt { program: "apt-get", source },
+        })
     }
 
     fn apt_cache(&self, arguments: &[&str]) -> Result<(String, Finished), Error> {
@@ -242,15 +244,23 @@ impl Apt {
 /// Refuses to begin what will not fit: on a full disk `apt-get update` waits for ever instead of failing.
 fn require_space(dir: &Path, bytes: u64) -> Result<(), Error> {
     let free = io_context(free_bytes(dir), "find out how much room there is in", dir)?;
-    let full = || {
-        io::Error::new(
-            io::ErrorKind::StorageFull,
-            format!(
-                "{free} bytes are free, {bytes} are needed: make room or set KTSTR_CACHE_DIR to another file system"
-            ),
-        )
-    };
+    let full = || io::Error::new(io::ErrorKind::StorageFull, format!("{free} bytes are free, {bytes} are needed"));
     if free < bytes { io_context(Err(full()), "fetch packages into", dir) } else { Ok(()) }
+}
+
+/// Gives up on an apt-get that has gone silent. On a disk that fills up under it, it would wait for ever.
+fn worth_waiting(dir: &Path, silence: Duration) -> io::Result<()> {
+    const SUSPICIOUS: Duration = Duration::from_secs(5);
+    const HOPELESS: Duration = Duration::from_secs(600);
+    const LEAST_BYTES: u64 = 4 << 20;
+    if silence >= HOPELESS {
+        let said = format!("it has said nothing for {} s: check the network and try again", silence.as_secs());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, said));
+    }
+    if silence >= SUSPICIOUS && free_bytes(dir)? < LEAST_BYTES {
+        return Err(io::Error::new(io::ErrorKind::StorageFull, "no space is left for what apt-get fetches"));
+    }
+    Ok(())
 }
 
 /// Bytes that an ordinary user may still write to a file system. Source: statvfs(3).
@@ -345,11 +355,20 @@ mod tests {
     }
 
     #[test]
+    fn silence_is_borne_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        worth_waiting(dir.path(), Duration::from_secs(599)).unwrap();
+        let error = worth_waiting(dir.path(), Duration::from_secs(600)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
     fn what_does_not_fit_is_not_begun() {
         let dir = tempfile::tempdir().unwrap();
         require_space(dir.path(), 1).unwrap();
         let error = require_space(dir.path(), u64::MAX).unwrap_err();
         assert!(error.to_string().contains("cannot fetch packages into"), "{error}");
+        assert!(error.to_string().contains("point KTSTR_CACHE_DIR at another file system"), "{error}");
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("are needed"));
     }
 

@@ -3,11 +3,13 @@
 use crate::version::{Version, compare_debian};
 use std::cmp::Ordering;
 
-/// One version of one package.
+/// One version of one package of the distribution's archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) version: String,
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version, as dpkg compares it.
+    pub version: String,
     /// What it depends on: name, and the exact version where one is demanded. Alternatives are left out.
     pub(crate) depends: Vec<(String, Option<String>)>,
     pub(crate) sha256: String,

@@ -5,7 +5,7 @@ mod tools;
 mod tree;
 
 use crate::command;
-use crate::error::{Error as KernelError, io_context};
+use crate::error::{Error as KernelError, io_context, write_context};
 use crate::hash;
 use crate::install::{Known, install};
 use crate::kconfig::Kconfig;
@@ -77,7 +77,7 @@ pub(crate) fn build(kernels: &Kernels, source: &Source, progress: &dyn Progress)
     kernels.entry(&id, |dir| {
         // Inside the entry's scratch directory: what an interrupted build leaves is swept with it.
         let work = dir.join("work");
-        io_context(fs::create_dir(&work), "create the directory", &work)?;
+        write_context(fs::create_dir(&work), "create the directory", &work)?;
         let tree = tree::unpack(kernels, &origin, &work, progress)?;
         let out = work.join("out");
         configure(&tree, &out, progress)?;
@@ -94,18 +94,18 @@ pub(crate) fn build(kernels: &Kernels, source: &Source, progress: &dyn Progress)
             tools: tools.clone(),
         };
         install(dir, &image, Some(config), known)?;
-        io_context(fs::remove_dir_all(&work), "remove the build tree", &work)
+        write_context(fs::remove_dir_all(&work), "remove the build tree", &work)
     })
 }
 
 fn configure(tree: &Path, out: &Path, progress: &dyn Progress) -> Result<(), KernelError> {
     progress.step("configuring the kernel");
-    io_context(fs::create_dir_all(out), "create the directory", out)?;
+    write_context(fs::create_dir_all(out), "create the directory", out)?;
     make(tree, out, &["tinyconfig"], |_| ())?;
     let path = out.join(".config");
     let tiny = io_context(fs::read_to_string(&path), "read", &path)?;
     // The last word on an option counts.
-    io_context(fs::write(&path, format!("{tiny}\n{FRAGMENT}")), "write", &path)?;
+    write_context(fs::write(&path, format!("{tiny}\n{FRAGMENT}")), "write", &path)?;
     make(tree, out, &["olddefconfig"], |_| ())?;
     let config = io_context(fs::read_to_string(&path), "read", &path)?;
     let lost = fragment::lost(FRAGMENT, &Kconfig::parse(&config));

@@ -3,7 +3,7 @@
 use super::{Error, Located, Place, run};
 use crate::answers::FRESH_FOR;
 use crate::apt::{self, Apt};
-use crate::error::{Error as KernelError, io_context};
+use crate::error::{Error as KernelError, io_context, write_context};
 use crate::hash::{self, Hasher};
 use crate::kernels::Kernels;
 use crate::progress::Progress;
@@ -51,7 +51,13 @@ fn locate_tarball(path: &Path, progress: &dyn Progress) -> Result<Located, Kerne
     progress.step(&format!("reading {}", path.display()));
     let hash = io_context(hash::of_reader(&mut file), "read the source", path)?;
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = file_name.split(".tar").next().unwrap_or_default().trim_start_matches("linux-").to_owned();
+    let name = file_name
+        .split(".tar")
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("linux-")
+        .trim_start_matches("source-")
+        .to_owned();
     Ok(Located { name, hash, place: Place::Tarball(path.to_owned()) })
 }
 
@@ -116,8 +122,8 @@ pub(super) fn unpack(
             let is_source = |path: &PathBuf| path.to_string_lossy().contains(".tar") && path.is_file();
             let missing = || unusable(&Source::Package(package.name.clone()), "it holds no usr/src/*.tar.*");
             let tree = unpack_tarball(&tarballs.find(is_source).ok_or_else(missing)?, work, progress)?;
-            io_context(fs::remove_dir_all(&files), "remove", &files)?;
-            io_context(fs::remove_file(&deb), "remove", &deb)?;
+            write_context(fs::remove_dir_all(&files), "remove", &files)?;
+            write_context(fs::remove_file(&deb), "remove", &deb)?;
             Ok(tree)
         }
     }
@@ -126,7 +132,7 @@ pub(super) fn unpack(
 fn unpack_tarball(path: &Path, work: &Path, progress: &dyn Progress) -> Result<PathBuf, KernelError> {
     progress.step(&format!("unpacking {}", path.display()));
     let tree = work.join("source");
-    io_context(fs::create_dir(&tree), "create the directory", &tree)?;
+    write_context(fs::create_dir(&tree), "create the directory", &tree)?;
     let mut command = Command::new("tar");
     command.arg("-xf").arg(path).arg("-C").arg(&tree).arg("--strip-components=1");
     run(&mut command, "tar -x", |_| ())?;

@@ -54,6 +54,17 @@ pub(crate) fn unpack(image: &dyn Bytes) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(vmlinux))
 }
 
+/// The ELF vmlinux in a kernel image: unpacked from a bzImage of any compression, or the bytes themselves.
+///
+/// # Errors
+/// [`Error`] for what is neither, or is damaged.
+pub fn extract(image: Vec<u8>) -> Result<Vec<u8>, Error> {
+    match unpack(&image)? {
+        Some(vmlinux) => Ok(vmlinux),
+        None => elf::Elf::parse(&image).map(drop).map(|()| image).map_err(Error::from),
+    }
+}
+
 /// The release of a kernel in any form, without unpacking it: a bzImage's header has it in plain text.
 pub(crate) fn image_release(image: &dyn Bytes) -> Result<Option<String>, Error> {
     let start = image.range(0, image.size()?.min(0x10000))?;

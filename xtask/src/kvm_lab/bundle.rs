@@ -2,14 +2,13 @@
 
 use super::archive::Archive;
 use super::modules::{Modules, WANTED};
-use super::package;
+use super::package::{self, Told};
 use anyhow::{Context, Result, bail};
 use ktstr_cache::Cache;
+use ktstr_kernels::{Kernels, Package};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 const KIND: &str = "lab";
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
@@ -35,9 +34,11 @@ impl Bundle {
         {
             return Ok(Self { dir });
         }
-        let name = package::newest()?;
-        let id = format!("{}{recipe}", name.trim_start_matches(package::PREFIX));
-        let dir = cache.get_or_make(KIND, &id, |dir| make(dir, &name))?;
+        let kernels = Kernels::new(cache.clone());
+        let package = package::newest(&kernels)?;
+        let id = format!("{}{recipe}", package.name.trim_start_matches("linux-image-"));
+        let dir = cache.get_or_make(KIND, &id, |dir| make(dir, &kernels, &package))?;
+        remove_others(cache, &id);
         Ok(Self { dir })
     }
 
@@ -61,6 +62,14 @@ fn initramfs_in(dir: &Path) -> PathBuf {
     dir.join("initramfs.cpio")
 }
 
+/// Removes the labs that the new one replaces. One that cannot be removed does no harm.
+fn remove_others(cache: &Cache, new: &str) {
+    let others = cache.list(KIND).unwrap_or_default();
+    for id in others.iter().filter(|id| *id != new) {
+        let _ = cache.remove(KIND, id);
+    }
+}
+
 /// A suffix of cache ids that changes with what this code puts into a bundle.
 fn recipe() -> String {
     let mut hash = Sha256::new();
@@ -72,15 +81,14 @@ fn recipe() -> String {
     digest.iter().take(4).fold(String::from("-"), |text, byte| format!("{text}{byte:02x}"))
 }
 
-fn make(dir: &Path, package: &str) -> Result<()> {
+fn make(dir: &Path, kernels: &Kernels, package: &Package) -> Result<()> {
     let busybox = busybox()?;
-    eprintln!("kvm-lab: fetching {package} (once)");
-    let deb = package::fetch(package, dir)?;
+    let name = &package.name;
+    let deb = kernels.download(package, dir, &Told)?;
     let (image, modules) = unpack(&deb)?;
     fs::remove_file(&deb).with_context(|| format!("cannot remove {}", deb.display()))?;
-    let kernel = package::extract(&image).with_context(|| format!("cannot extract the kernel of {package}"))?;
-    let initramfs =
-        initramfs(&busybox, &modules).with_context(|| format!("cannot make an initramfs from {package}"))?;
+    let kernel = ktstr_kernels::extract(image).with_context(|| format!("cannot extract the kernel of {name}"))?;
+    let initramfs = initramfs(&busybox, &modules).with_context(|| format!("cannot make an initramfs from {name}"))?;
     for (path, content) in [(kernel_in(dir), kernel), (initramfs_in(dir), initramfs)] {
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -89,32 +97,22 @@ fn make(dir: &Path, package: &str) -> Result<()> {
 
 /// The compressed kernel and the modules of a package.
 fn unpack(deb: &Path) -> Result<(Vec<u8>, Modules)> {
-    let mut child = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(deb)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run dpkg-deb; the lab needs a Debian-like system")?;
-    let stream = child.stdout.take().context("dpkg-deb has no output")?;
-    let mut image = None;
+    let mut image = Vec::new();
     let mut modules = Modules::default();
-    for entry in tar::Archive::new(stream).entries()? {
-        let mut entry = entry.with_context(|| format!("cannot read {}", deb.display()))?;
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    ktstr_kernels::deb::files(deb, |path, _, content| {
+        let path = path.to_string_lossy();
         if path.contains("boot/vmlinuz-") || path.ends_with("/vmlinuz") {
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).with_context(|| format!("cannot read {path} from {}", deb.display()))?;
-            image = Some(bytes);
+            image.clear();
+            content.read_to_end(&mut image)?;
         } else {
-            modules.offer(&path, &mut entry)?;
+            modules.offer(&path, content)?;
         }
+        Ok(true)
+    })?;
+    if image.is_empty() {
+        bail!("{} holds no vmlinuz", deb.display());
     }
-    let status = child.wait().context("cannot wait for dpkg-deb")?;
-    match image {
-        Some(image) if status.success() => Ok((image, modules)),
-        Some(_) => bail!("dpkg-deb --fsys-tarfile {} failed: {status}", deb.display()),
-        None => bail!("{} holds no vmlinuz", deb.display()),
-    }
+    Ok((image, modules))
 }
 
 fn initramfs(busybox: &[u8], modules: &Modules) -> Result<Vec<u8>> {

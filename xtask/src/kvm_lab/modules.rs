@@ -33,7 +33,7 @@ pub(super) struct Module {
 
 impl Modules {
     /// Takes a file of the package if it is a module; `path` says so.
-    pub(super) fn offer(&mut self, path: &str, content: impl Read) -> Result<()> {
+    pub(super) fn offer(&mut self, path: &str, content: impl Read) -> std::io::Result<()> {
         let file = path.rsplit('/').next().unwrap_or(path);
         let (name, xz) = match (file.strip_suffix(".ko"), file.strip_suffix(".ko.xz")) {
             (Some(name), _) => (name, false),
@@ -41,13 +41,13 @@ impl Modules {
             _ if file == "modules.builtin" => return self.read_built_in(content),
             _ => return Ok(()),
         };
-        let bytes = read(content).with_context(|| format!("cannot read {path} from the kernel package"))?;
+        let bytes = read(content)?;
         self.packed.insert(canonical(name), Packed { xz, bytes });
         Ok(())
     }
 
-    fn read_built_in(&mut self, content: impl Read) -> Result<()> {
-        let text = read(content).context("cannot read modules.builtin from the kernel package")?;
+    fn read_built_in(&mut self, content: impl Read) -> std::io::Result<()> {
+        let text = read(content)?;
         for line in String::from_utf8_lossy(&text).lines() {
             let file = line.rsplit('/').next().unwrap_or(line);
             self.built_in.insert(canonical(file.trim_end_matches(".ko")));
