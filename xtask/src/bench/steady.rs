@@ -1,0 +1,95 @@
+//! The project's own two-cgroup tests, run one at a time with everything they need at hand.
+
+use super::process::{self, Measured};
+use anyhow::{Context, Result};
+use ktstr::{Record, runs_dir};
+use ktstr_cli::{cargo, kernel};
+use ktstr_kernels::{Kernel, Spec};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xshell::Shell;
+
+/// The test that runs the scenario `steady` for [`SCENARIO_S`].
+pub(super) const STEADY: &str = "steady";
+/// The test with two declared cgroups.
+pub(super) const TWO_CGROUPS: &str = "declared_cgroups";
+/// How long both want their workers to run.
+pub(super) const SCENARIO_S: f64 = 2.0;
+
+/// The test program and the kernel.
+pub(super) struct Bed {
+    /// The built test program.
+    pub(super) program: PathBuf,
+    /// The kernel under test.
+    pub(super) kernel: Kernel,
+}
+
+impl Bed {
+    /// Builds the tests and gets the kernel of `KTSTR_KERNEL`.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub(super) fn prepare() -> Result<Self> {
+        Self::with_program(build()?)
+    }
+
+    /// As [`Self::prepare`], with a program that was built before.
+    ///
+    /// # Errors
+    /// When the kernel cannot be had.
+    pub(super) fn with_program(program: PathBuf) -> Result<Self> {
+        Ok(Self { program, kernel: default_kernel()? })
+    }
+
+    /// The spec by which tests find the kernel again.
+    pub(super) fn kernel_spec(&self) -> String {
+        format!("path:{}", self.kernel.dir.display())
+    }
+
+    /// The command that runs one test; its record goes to run `run_id`.
+    pub(super) fn command(&self, test: &str, accel: &str, run_id: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--exact", test, "--nocapture"]).env("KTSTR_ACCEL", accel).env("KTSTR_RUN_ID", run_id);
+        command.env("KTSTR_KERNEL", self.kernel_spec());
+        command
+    }
+
+    /// Runs one test, which must pass.
+    ///
+    /// # Errors
+    /// When it does not, or leaves no record.
+    pub(super) fn run(&self, test: &str, accel: &str) -> Result<(Measured, Record)> {
+        let run_id = format!("bench-{}", std::process::id());
+        let measured = process::measure(&mut self.command(test, accel, &run_id));
+        let dir = runs_dir(&self.program).join(&run_id);
+        let record = read_record(&dir.join(format!("{test}.json")));
+        let _ = std::fs::remove_dir_all(&dir);
+        Ok((measured?, record?))
+    }
+}
+
+fn read_record(path: &Path) -> Result<Record> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read the record {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("cannot understand the record {}", path.display()))
+}
+
+/// The kernel of `KTSTR_KERNEL`, else the default one.
+pub(super) fn default_kernel() -> Result<Kernel> {
+    let spec: Spec = ktstr::Settings::from_env()?.kernel.parse().context("KTSTR_KERNEL")?;
+    kernel::resolve(&kernel::absolute(&spec)?)
+}
+
+fn build() -> Result<PathBuf> {
+    let words = ["test", "--package=ktstr", "--test=steady", "--no-run", "--quiet", "--message-format=json"];
+    let shell = Shell::new()?;
+    let messages = cargo::command(&shell, &words.map(str::to_owned)).quiet().read();
+    executable(&messages.context("the tests do not compile")?).context("cargo built no test program `steady`")
+}
+
+/// The test program among cargo's messages.
+pub(super) fn executable(messages: &str) -> Option<PathBuf> {
+    let values = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut built = values.filter(|message| message["target"]["kind"][0] == "test");
+    built.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}

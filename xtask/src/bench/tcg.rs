@@ -1,0 +1,87 @@
+//! A whole test under software emulation against bare boots of the same kernel.
+
+use super::bare::Boot;
+use super::guest;
+use super::row::{Budget, Row};
+use super::steady::{Bed, SCENARIO_S, STEADY};
+use anyhow::Result;
+use ktstr::{Record, TimeSplit};
+use ktstr_cache::Cache;
+use ktstr_cli::setup::{self, Group};
+use ktstr_vmm::qemu::Qemu;
+
+/// As a person starts it; a thread for each CPU.
+const DEFAULT: &str = "-accel tcg -cpu max";
+/// One thread, time by instructions, as our machines are.
+const DETERMINISTIC: &str = "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max";
+
+const BUDGET: Budget = Budget::Ratio(1.3);
+
+/// Wall and processor time of each round.
+#[derive(Default)]
+struct Series {
+    wall_s: Vec<f64>,
+    cpu_s: Vec<f64>,
+}
+
+impl Series {
+    fn push(&mut self, measured: &super::process::Measured, less_s: f64) {
+        self.wall_s.push(measured.wall_s - less_s);
+        self.cpu_s.push(measured.cpu_s - less_s);
+    }
+}
+
+/// Measures.
+///
+/// # Errors
+/// When a machine or a test does not run.
+pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
+    setup::ensure(&[Group::Emulator])?;
+    let bed = Bed::prepare()?;
+    let initramfs = guest::initramfs(&Cache::open_default()?)?;
+    let qemu = Qemu::find()?.program;
+    // The first run fills the caches.
+    let (_, warm) = bed.run(STEADY, "tcg")?;
+    let boot = Boot {
+        kernel: &bed.kernel.vmlinux(),
+        initramfs: &initramfs,
+        cmdline: "console=ttyS0 loglevel=5 panic=-1".to_owned(),
+        cpus: warm.topology.cpus(),
+        ram_bytes: warm.ram_bytes,
+    };
+    let (mut ours, mut default, mut deterministic) = (Series::default(), Series::default(), Series::default());
+    let mut records = Vec::new();
+    for _ in 0..rounds {
+        let (measured, record) = bed.run(STEADY, "tcg")?;
+        ours.push(&measured, SCENARIO_S);
+        records.push(record);
+        default.push(&boot.run(&qemu, DEFAULT)?, 0.0);
+        deterministic.push(&boot.run(&qemu, DETERMINISTIC)?, 0.0);
+    }
+    let row = |what: &str, ours: &[f64]| Row::new(what, "s", ours);
+    let mut rows = vec![
+        row("tcg: steady less its 2 s", &ours.wall_s).against("bare QEMU", &default.wall_s).within(BUDGET),
+        row("tcg: steady less its 2 s, CPU time", &ours.cpu_s).against("bare QEMU", &default.cpu_s),
+        row("tcg: steady less its 2 s", &ours.wall_s).against("bare QEMU -icount", &deterministic.wall_s),
+        row("tcg: steady less its 2 s, CPU time", &ours.cpu_s).against("bare QEMU -icount", &deterministic.cpu_s),
+    ];
+    rows.extend(split("tcg", &records));
+    Ok(rows)
+}
+
+/// Where the time of these runs went.
+pub(super) fn split(name: &str, records: &[Record]) -> Vec<Row> {
+    const PHASES: [(&str, fn(&TimeSplit) -> f64); 6] = [
+        ("resolve", |time| time.resolve_ms),
+        ("pack", |time| time.pack_ms),
+        ("boot", |time| time.boot_ms),
+        ("ready", |time| time.ready_ms),
+        ("run", |time| time.run_ms),
+        ("teardown", |time| time.teardown_ms),
+    ];
+    let row = |(phase, of): (&str, fn(&TimeSplit) -> f64)| {
+        let values: Vec<f64> = records.iter().map(|record| of(&record.host.time)).collect();
+        Row::new(format!("{name}: of which {phase}"), "ms", &values)
+    };
+    PHASES.into_iter().map(row).collect()
+}
