@@ -30,7 +30,7 @@ pub(crate) struct TestFn {
 /// Everything that is reached.
 #[derive(Default)]
 pub(crate) struct Sources {
-    /// Files with their parsed contents.
+    /// Files, by their canonical paths, with their parsed contents.
     pub(crate) files: BTreeMap<PathBuf, syn::File>,
     /// All scheduler tests.
     pub(crate) tests: Vec<TestFn>,
@@ -65,7 +65,9 @@ impl Sources {
         let mut pending = vec![Module { file: root.to_owned(), children: dir, path: String::new() }];
         while let Some(module) = pending.pop() {
             let (file, tests) = module.read(&mut pending)?;
-            self.files.insert(module.file, file);
+            // A path attribute may go up and down.
+            let whole = module.file.canonicalize().with_context(|| format!("cannot find {}", module.file.display()))?;
+            self.files.insert(whole, file);
             let test = |(path, ignored)| TestFn { target: target.clone(), path, ignored };
             self.tests.extend(tests.into_iter().map(test));
         }
@@ -189,12 +191,13 @@ pub(crate) mod tests {
     type Reached = (Vec<String>, Vec<(String, bool)>);
 
     fn follow(files: &[(&str, &str)], root: &str) -> Result<Reached> {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), files);
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().canonicalize().unwrap();
+        write(&dir, files);
         let target = Target { package: "p".into(), kind: "test".into(), name: "t".into() };
         let mut sources = Sources::default();
-        sources.follow_target(&dir.path().join(root), &target)?;
-        let relative = |path: &PathBuf| path.strip_prefix(dir.path()).unwrap().display().to_string();
+        sources.follow_target(&dir.join(root), &target)?;
+        let relative = |path: &PathBuf| path.strip_prefix(&dir).unwrap().display().to_string();
         let tests = sources.tests.iter().map(|test| (test.path.clone(), test.ignored)).collect();
         Ok((sources.files.keys().map(relative).collect(), tests))
     }
@@ -202,7 +205,7 @@ pub(crate) mod tests {
     #[test]
     fn modules_are_where_the_language_says() {
         let files = [
-            ("lib.rs", "mod a; mod b; mod inline { mod c; } #[path = \"odd.rs\"] mod d; // mod no;"),
+            ("lib.rs", "mod a; mod b; mod inline { mod c; } #[path = \"a/../odd.rs\"] mod d; // mod no;"),
             ("a.rs", "mod below;"),
             ("a/below.rs", ""),
             ("b/mod.rs", "mod below;"),

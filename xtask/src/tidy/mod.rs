@@ -60,7 +60,7 @@ impl Tree {
         let root = metadata["workspace_root"].as_str().context("`cargo metadata` names no workspace root")?;
         let listed = cmd!(shell, "git -C {root} ls-files -z --cached --others --exclude-standard").quiet().read();
         let listed = listed.context("cannot list the files of this repository")?;
-        let root = PathBuf::from(root);
+        let root = Path::new(root).canonicalize().with_context(|| format!("cannot find {root}"))?;
         let there = |file: &PathBuf| root.join(file).is_file();
         let files = listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).filter(there).collect();
         Ok(Self { files, sources: Sources::of(&metadata, |_| true)?, root })

@@ -63,7 +63,7 @@ mod tests {
         let root = dir.path().join("src/lib.rs");
         let metadata = serde_json::json!({ "packages": [{ "targets": [{ "src_path": root }] }] });
         let tree = Tree {
-            root: dir.path().to_owned(),
+            root: dir.path().canonicalize().unwrap(),
             files: files.iter().map(|(name, _)| name.into()).collect(),
             sources: Sources::of(&metadata, |_| true).unwrap(),
         };
