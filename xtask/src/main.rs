@@ -1,5 +1,6 @@
 //! `cargo xtask VERB`: the project's own chores.
 
+mod bench;
 mod binaries;
 mod ci;
 mod kvm_lab;
@@ -26,6 +27,7 @@ enum Verb {
     Setup(setup::Args),
     Test(tests::Args),
     Ci(ci::Args),
+    Bench(bench::Args),
     Kernel(kernel::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
@@ -43,6 +45,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Setup(args) => setup::run(args),
         Verb::Test(args) => test::run(args),
         Verb::Ci(args) => ci::run(args),
+        Verb::Bench(args) => bench::run(args),
         Verb::Kernel(args) => kernel::run(args),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;

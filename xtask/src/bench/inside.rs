@@ -1,0 +1,20 @@
+//! The inner half of the measurements in the lab.
+
+use super::row::Row;
+use super::steady::Bed;
+use super::{Name, kvm, rss};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// Measures with a test program that was built outside.
+///
+/// # Errors
+/// As the measurement's own, and for one that needs no lab.
+pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row>> {
+    let bed = Bed::with_program(program.to_owned())?;
+    match name {
+        Name::Kvm => kvm::measure(&bed, rounds),
+        Name::Rss => rss::measure(&bed),
+        Name::Author | Name::Pack | Name::Tcg => bail!("this is not measured in the lab"),
+    }
+}

@@ -1,0 +1,102 @@
+//! In the lab: what our monitor's process holds in memory besides the guest's RAM.
+
+use super::row::{Budget, Row};
+use super::steady::{Bed, TWO_CGROUPS};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// The name of the anonymous file that is guest RAM.
+const GUEST_RAM: &str = "/memfd:ktstr-ram";
+
+const BUDGET: Budget = Budget::Value(8.0);
+const MIB: f64 = 1024.0;
+/// Mappings that get a row of their own: the largest.
+const SHOWN: usize = 6;
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Resident KiB by the name of what is mapped.
+type Resident = BTreeMap<String, u64>;
+
+/// Measures, inside the lab.
+///
+/// # Errors
+/// When the test does not pass, or its memory cannot be read.
+pub(super) fn measure(bed: &Bed) -> Result<Vec<Row>> {
+    let most = watch(bed)?;
+    let all_kib: u64 = most.values().sum();
+    let mut rows = vec![Row::new("rss: besides guest RAM, at most", "MiB", &[all_kib as f64 / MIB]).within(BUDGET)];
+    let mut parts: Vec<(&String, &u64)> = most.iter().collect();
+    parts.sort_by_key(|(_, kib)| std::cmp::Reverse(**kib));
+    let row = |(name, kib): (&String, &u64)| Row::new(format!("rss: of which {name}"), "MiB", &[*kib as f64 / MIB]);
+    rows.extend(parts.into_iter().take(SHOWN).map(row));
+    Ok(rows)
+}
+
+/// What was resident besides guest RAM when it was most, while there was guest RAM.
+fn watch(bed: &Bed) -> Result<Resident> {
+    let run_id = format!("bench-{}", std::process::id());
+    let mut command = bed.command(TWO_CGROUPS, "kvm", &run_id);
+    let mut child = command.stdout(Stdio::null()).spawn().context("cannot start the test program")?;
+    let smaps = format!("/proc/{}/smaps", child.id());
+    let mut most = Resident::new();
+    let status = loop {
+        if let Some(status) = child.try_wait().context("cannot wait for the test program")? {
+            break status;
+        }
+        // It may have ended a moment ago: then there is nothing to read, and that is seen in the next round.
+        let mut resident = parse(&std::fs::read_to_string(&smaps).unwrap_or_default());
+        if resident.remove("guest RAM").is_some() && total(&resident) > total(&most) {
+            most = resident;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    ensure!(status.success(), "the test ended with {status}");
+    ensure!(!most.is_empty(), "the test was never seen with a guest's memory");
+    Ok(most)
+}
+
+fn total(resident: &Resident) -> u64 {
+    resident.values().sum()
+}
+
+/// Sums `Rss` of smaps (proc_pid_smaps(5)) by name.
+fn parse(smaps: &str) -> Resident {
+    let mut sums = Resident::new();
+    let mut name = String::new();
+    for line in smaps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let first = words.next().unwrap_or_default();
+        if !first.ends_with(':') {
+            name = name_of(words.nth(4));
+        } else if first == "Rss:" {
+            let kib: u64 = words.next().and_then(|text| text.parse().ok()).unwrap_or(0);
+            *sums.entry(name.clone()).or_default() += kib;
+        }
+    }
+    sums
+}
+
+fn name_of(path: Option<&str>) -> String {
+    match path {
+        None => "anonymous memory".to_owned(),
+        Some(path) if path == GUEST_RAM => "guest RAM".to_owned(),
+        Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_by_name() {
+        let smaps = "7f00-7f10 rw-s 00000000 00:01 7 /memfd:ktstr-ram (deleted)\nSize: 64 kB\nRss:  48 kB\n\
+                     7f20-7f30 rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr\n\
+                     7f30-7f40 rw-p 00000000 00:00 0 \nRss: 8 kB\n55-56 r-xp 0 08:01 9 /t/steady-1\nRss: 16 kB\n";
+        let sums = parse(smaps);
+        let expected = [("anonymous memory", 12), ("guest RAM", 48), ("steady-1", 16)];
+        assert_eq!(sums, expected.map(|(name, kib)| (name.to_owned(), kib)).into());
+    }
+}
