@@ -25,7 +25,8 @@ pub(crate) fn run(command: &mut Command, mut line: impl FnMut(&str)) -> io::Resu
     Ok(finished)
 }
 
-/// As [`run`]; while no line comes, `wait` is told every now and then for how long, and ends the command by an error.
+/// As [`run`]; while no new line comes, `wait` is told every now and then for how long, and ends the command by an error.
+/// A line that repeats the one before is no news: that is how apt-get shows that it waits.
 pub(crate) fn run_watched(
     command: &mut Command,
     mut line: impl FnMut(&str),
@@ -34,17 +35,21 @@ pub(crate) fn run_watched(
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     let (_, finished) = stream(command, |stdout| {
         let lines = lines_of(stdout);
-        let mut heard = Instant::now();
+        let (mut heard, mut last) = (Instant::now(), Vec::new());
         loop {
             match lines.recv_timeout(LOOK_EVERY) {
-                Ok(text) => line(&String::from_utf8_lossy(&text?)),
-                Err(RecvTimeoutError::Disconnected) => return Ok::<_, io::Error>(true),
-                Err(RecvTimeoutError::Timeout) => {
-                    wait(heard.elapsed())?;
-                    continue;
+                Ok(text) => {
+                    let text = text?;
+                    line(&String::from_utf8_lossy(&text));
+                    if text != last {
+                        (heard, last) = (Instant::now(), text);
+                        continue;
+                    }
                 }
+                Err(RecvTimeoutError::Disconnected) => return Ok::<_, io::Error>(true),
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            heard = Instant::now();
+            wait(heard.elapsed())?;
         }
     })?;
     Ok(finished)
@@ -132,14 +137,16 @@ mod tests {
 
     #[test]
     fn ends_a_command_that_stays_silent() {
-        let mut lines = Vec::new();
-        let given_up = run_watched(
-            &mut shell("echo a; exec sleep 1000"),
-            |line| lines.push(line.to_owned()),
-            |_| Err(io::ErrorKind::TimedOut.into()),
-        );
-        assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(lines, ["a"]);
+        for script in ["echo a; exec sleep 1000", "exec yes a"] {
+            let mut lines = Vec::new();
+            let given_up = run_watched(
+                &mut shell(script),
+                |line| lines.push(line.to_owned()),
+                |_| Err(io::ErrorKind::TimedOut.into()),
+            );
+            assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(lines[0], "a");
+        }
         let finished = run_watched(&mut shell("sleep 0.3; exit 2"), |_| (), |_| Ok(())).unwrap();
         assert_eq!(finished.status.code(), Some(2));
     }

@@ -2,6 +2,7 @@
 //! system's is touched. apt checks the signatures.
 
 mod packages;
+mod room;
 mod sources;
 
 pub use packages::Package;
@@ -10,10 +11,8 @@ pub(crate) use packages::{by_version, carriers, is_cloud_image, kernel_release};
 use crate::command::{self, Finished};
 use crate::progress::Progress;
 use ktstr_cache::{Cache, Lock};
-use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -124,7 +123,7 @@ impl Apt {
         if same && self.has_index() && self.age("unreachable").is_some_and(|age| age < ASK_AGAIN_AFTER) {
             return Ok(Index::Unreachable("the archive could not be reached a moment ago".to_owned()));
         }
-        require_space(&self.dir, INDEX_BYTES)?;
+        room::require(&self.dir, INDEX_BYTES)?;
         self.write("sources.d/ktstr.sources", &text)?;
         progress.step("refreshing the package index");
         let finished = self.apt_get(&["update"], &self.dir, &mut |share| progress.bytes(share, Some(PER_MYRIAD)))?;
@@ -175,7 +174,7 @@ impl Apt {
     /// Fetches a package into a directory.
     pub(crate) fn download(&self, package: &Package, into: &Path, progress: &dyn Progress) -> Result<PathBuf, Error> {
         let (name, size) = (format!("{}={}", package.name, package.version), package.size);
-        require_space(into, size)?;
+        room::require(into, size)?;
         progress.step(&format!("fetching {name}"));
         let finished = self.apt_get(&["download", &name], into, &mut |share| {
             progress.bytes(size * share / PER_MYRIAD, Some(size));
@@ -197,17 +196,30 @@ impl Apt {
         let mut command = self.command("apt-get");
         command.args(["-q", "-o", "APT::Status-Fd=1"]).args(arguments).current_dir(dir);
         let told = |line: &str| parse_share(line).into_iter().for_each(&mut *share);
-        let ran = command::run_watched(&mut command, told, |silence| worth_waiting(&self.dir, silence));
-        ran.map_err(|source| match source.kind() {
+        let ran = command::run_watched(&mut command, told, |silence| room::worth_waiting(&self.dir, silence));
+        let finished = ran.map_err(|source| match source.kind() {
             io::ErrorKind::StorageFull => Error::Io { doing: "fetch packages into", path: self.dir.clone(), source },
             io::ErrorKind::TimedOut => Error::Failed { what: "apt-get".to_owned(), said: source.to_string() },
             _ => Error::NoApt { program: "apt-get", source },
-        })
+        })?;
+        self.not_full(finished)
     }
 
     fn apt_cache(&self, arguments: &[&str]) -> Result<(String, Finished), Error> {
         let ran = command::output(self.command("apt-cache").args(arguments));
-        ran.map_err(|source| Error::NoApt { program: "apt-cache", source })
+        let (text, finished) = ran.map_err(|source| Error::NoApt { program: "apt-cache", source })?;
+        Ok((text, self.not_full(finished)?))
+    }
+
+    /// A full disk is an error of its own: with it apt says that a suite cannot be read, or does not know a package.
+    fn not_full(&self, finished: Finished) -> Result<Finished, Error> {
+        match finished.errors.contains("No space left on device") {
+            true => {
+                let source = io::Error::from_raw_os_error(libc::ENOSPC);
+                Err(Error::Io { doing: "fetch packages into", path: self.dir.clone(), source })
+            }
+            false => Ok(finished),
+        }
     }
 
     fn command(&self, program: &str) -> Command {
@@ -238,40 +250,6 @@ impl Apt {
              Dir::Etc::sourcelist \"/dev/null\";\nDir::Etc::sourceparts \"{dir}/sources.d\";\n\
              Acquire::Languages \"none\";\nAcquire::PDiffs \"false\";\nAcquire::Retries \"1\";\nAPT::Sandbox::User \"root\";\n"
         )
-    }
-}
-
-/// Refuses to begin what will not fit: on a full disk `apt-get update` waits for ever instead of failing.
-fn require_space(dir: &Path, bytes: u64) -> Result<(), Error> {
-    let free = io_context(free_bytes(dir), "find out how much room there is in", dir)?;
-    let full = || io::Error::new(io::ErrorKind::StorageFull, format!("{free} bytes are free, {bytes} are needed"));
-    if free < bytes { io_context(Err(full()), "fetch packages into", dir) } else { Ok(()) }
-}
-
-/// Gives up on an apt-get that has gone silent. On a disk that fills up under it, it would wait for ever.
-fn worth_waiting(dir: &Path, silence: Duration) -> io::Result<()> {
-    const SUSPICIOUS: Duration = Duration::from_secs(5);
-    const HOPELESS: Duration = Duration::from_secs(600);
-    const LEAST_BYTES: u64 = 4 << 20;
-    if silence >= HOPELESS {
-        let said = format!("it has said nothing for {} s: check the network and try again", silence.as_secs());
-        return Err(io::Error::new(io::ErrorKind::TimedOut, said));
-    }
-    if silence >= SUSPICIOUS && free_bytes(dir)? < LEAST_BYTES {
-        return Err(io::Error::new(io::ErrorKind::StorageFull, "no space is left for what apt-get fetches"));
-    }
-    Ok(())
-}
-
-/// Bytes that an ordinary user may still write to a file system. Source: statvfs(3).
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let path = CString::new(dir.as_os_str().as_bytes())?;
-    // SAFETY: a struct of integers, for which all zeroes is a value.
-    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the path ends in NUL and the struct is writable; the call keeps neither.
-    match unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } {
-        0 => Ok(found.f_bavail.saturating_mul(found.f_frsize)),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -331,6 +309,7 @@ fn io_context<T>(result: io::Result<T>, doing: &'static str, path: &Path) -> Res
 mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
 
     #[test]
     fn reads_the_share_done() {
@@ -346,7 +325,7 @@ mod tests {
         let errors = "W: GPG error: http://m.example/debian sid InRelease: the key is missing\n\
                       E: The repository 'http://m.example/debian sid InRelease' is not signed.\n\
                       W: Failed to fetch http://m.example/debian/dists/trixie/InRelease  404\n";
-        let finished = Finished { status: std::process::ExitStatus::from_raw(100 << 8), errors: errors.into() };
+        let finished = Finished { status: ExitStatus::from_raw(100 << 8), errors: errors.into() };
         let suites = ["bookworm", "sid", "trixie", "trixie-backports"].map(str::to_owned);
         let failed: Vec<_> = failed_suites(&finished, &suites).into_iter().map(|(suite, _)| suite).collect();
         assert_eq!(failed, ["sid", "trixie"]);
@@ -355,21 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_borne_for_a_while() {
+    fn a_full_disk_is_no_missing_suite() {
         let dir = tempfile::tempdir().unwrap();
-        worth_waiting(dir.path(), Duration::from_secs(599)).unwrap();
-        let error = worth_waiting(dir.path(), Duration::from_secs(600)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_not_begun() {
-        let dir = tempfile::tempdir().unwrap();
-        require_space(dir.path(), 1).unwrap();
-        let error = require_space(dir.path(), u64::MAX).unwrap_err();
-        assert!(error.to_string().contains("cannot fetch packages into"), "{error}");
-        assert!(error.to_string().contains("point KTSTR_CACHE_DIR at another file system"), "{error}");
-        assert!(std::error::Error::source(&error).unwrap().to_string().contains("are needed"));
+        let apt = Apt::open(&Cache::at(dir.path())).unwrap();
+        let finished = |errors: &str| Finished { status: ExitStatus::from_raw(0), errors: errors.to_owned() };
+        let said = "W: Failed to fetch http://m.example/dists/sid  Error writing to file - write (28: No space left on device)";
+        let error = apt.not_full(finished(said)).unwrap_err().to_string();
+        assert!(error.contains("the disk is full"), "{error}");
+        apt.not_full(finished("W: Failed to fetch http://m.example/dists/sid  404")).unwrap();
     }
 
     #[test]
