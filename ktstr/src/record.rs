@@ -3,7 +3,7 @@
 use crate::assert::AssertResult;
 use crate::verdict::Verdict;
 use ktstr_vmm::{Chosen, VcpuClock};
-use ktstr_wire::{ExitStatus, Hello, Topology};
+use ktstr_wire::{ExitStatus, Hello, Symbol, Topology};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -59,6 +59,9 @@ pub struct KernelPart {
 pub struct GuestPart {
     /// The agent's hello.
     pub hello: Option<Hello>,
+    /// Where the kernel's variables are from which observers start: the image's own symbols, moved as KASLR moved the
+    /// first one that the agent's hello tells.
+    pub symbols: Vec<Symbol>,
     /// When the test binary was started.
     pub started_ns: Option<u64>,
     /// When it had ended.

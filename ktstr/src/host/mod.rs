@@ -8,3 +8,4 @@ mod progress;
 pub(crate) mod run;
 mod session;
 mod share;
+mod symbols;

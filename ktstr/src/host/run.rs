@@ -6,6 +6,7 @@ use crate::guest::Outcome;
 use crate::host::judge::judge;
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::session::{self, Deadlines, Observations, SessionError};
+use crate::host::symbols;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
 use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
@@ -150,6 +151,9 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let seen = session::run(&config, &archive, &order, &deadlines(spec, settings, accel))?;
     record.verdict = judge(&seen);
     take_observations(record, seen);
+    if let Some(hello) = &record.guest.hello {
+        record.guest.symbols = symbols::in_guest(&kernel, hello);
+    }
     record.host.time.resolve_ms = resolve_ms;
     record.host.time.pack_ms = pack_ms;
     Ok(())
@@ -158,6 +162,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
 fn take_observations(record: &mut Record, seen: Observations) {
     record.guest = GuestPart {
         hello: seen.hello,
+        symbols: Vec::new(),
         started_ns: seen.started_ns,
         exited_ns: seen.exited.as_ref().map(|(_, at_ns)| *at_ns),
         exit_status: seen.exited.map(|(status, _)| status),
