@@ -17,6 +17,9 @@ const DETERMINISTIC: &str = "-accel tcg,thread=single -icount shift=3,sleep=off 
 
 const BUDGET: Budget = Budget::Ratio(1.3);
 
+/// A phase's name, and its milliseconds.
+type Phase = (&'static str, fn(&TimeSplit) -> f64);
+
 /// Wall and processor time of each round.
 #[derive(Default)]
 struct Series {
@@ -71,7 +74,7 @@ pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
 
 /// Where the time of these runs went.
 pub(super) fn split(name: &str, records: &[Record]) -> Vec<Row> {
-    const PHASES: [(&str, fn(&TimeSplit) -> f64); 6] = [
+    const PHASES: [Phase; 6] = [
         ("resolve", |time| time.resolve_ms),
         ("pack", |time| time.pack_ms),
         ("boot", |time| time.boot_ms),
@@ -79,7 +82,7 @@ pub(super) fn split(name: &str, records: &[Record]) -> Vec<Row> {
         ("run", |time| time.run_ms),
         ("teardown", |time| time.teardown_ms),
     ];
-    let row = |(phase, of): (&str, fn(&TimeSplit) -> f64)| {
+    let row = |(phase, of): Phase| {
         let values: Vec<f64> = records.iter().map(|record| of(&record.host.time)).collect();
         Row::new(format!("{name}: of which {phase}"), "ms", &values)
     };
