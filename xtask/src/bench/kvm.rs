@@ -99,7 +99,7 @@ fn boot_ours(trace: &Trace, config: &VmConfig) -> Result<f64> {
         ensure!(began.elapsed() < BOOT_LIMIT, "no end of our guest; it said {}", String::from_utf8_lossy(&console));
         std::thread::sleep(Duration::from_millis(10));
     }
-    vm.stop();
+    vm.stop()?;
     Ok((trace.mark_s()? - trace.first_run_s()?) * 1e3)
 }
 

@@ -18,13 +18,22 @@ pub(super) struct Measured {
 /// # Errors
 /// When it cannot be started or fails, with what it printed last.
 pub(super) fn measure(command: &mut Command) -> Result<Measured> {
+    let (measured, output) = measure_any(command)?;
+    ensure!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, tail(&output));
+    Ok(measured)
+}
+
+/// Runs the command, whatever comes of it.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn measure_any(command: &mut Command) -> Result<(Measured, Output)> {
     let cpu_before_s = children_cpu_s()?;
     let began = Instant::now();
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let wall_s = began.elapsed().as_secs_f64();
     let cpu_s = children_cpu_s()? - cpu_before_s;
-    ensure!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, tail(&output));
-    Ok(Measured { wall_s, cpu_s })
+    Ok((Measured { wall_s, cpu_s }, output))
 }
 
 /// The last lines of what a process printed.

@@ -22,7 +22,7 @@ type Resident = BTreeMap<String, u64>;
 /// Measures, inside the lab.
 ///
 /// # Errors
-/// When the test does not pass, or its memory cannot be read.
+/// When the test never had a guest.
 pub(super) fn measure(bed: &Bed) -> Result<Vec<Row>> {
     let most = watch(bed)?;
     let all_kib: u64 = most.values().sum();
@@ -52,7 +52,9 @@ fn watch(bed: &Bed) -> Result<Resident> {
         }
         std::thread::sleep(LOOK_EVERY);
     };
-    ensure!(status.success(), "the test ended with {status}");
+    if !status.success() {
+        eprintln!("bench: the test ended with {status}");
+    }
     ensure!(!most.is_empty(), "the test was never seen with a guest's memory");
     Ok(most)
 }

@@ -21,13 +21,14 @@ const BUDGET: Budget = Budget::Ratio(1.3);
 type Phase = (&'static str, fn(&TimeSplit) -> f64);
 
 /// Wall and processor time of each round.
-#[derive(Default)]
 struct Series {
     wall_s: Vec<f64>,
     cpu_s: Vec<f64>,
 }
 
 impl Series {
+    const NONE: Self = Self { wall_s: Vec::new(), cpu_s: Vec::new() };
+
     fn push(&mut self, measured: &super::process::Measured, less_s: f64) {
         self.wall_s.push(measured.wall_s - less_s);
         self.cpu_s.push(measured.cpu_s - less_s);
@@ -52,22 +53,27 @@ pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
         cpus: warm.topology.cpus(),
         ram_bytes: warm.ram_bytes,
     };
-    let (mut ours, mut default, mut deterministic) = (Series::default(), Series::default(), Series::default());
+    let [mut ours, mut around, mut default, mut deterministic] = [const { Series::NONE }; 4];
     let mut records = Vec::new();
     for _ in 0..rounds {
         let (measured, record) = bed.run(STEADY, "tcg")?;
         ours.push(&measured, SCENARIO_S);
+        // Guest time may pass faster than the host's: what the scenario really took is another figure.
+        around.push(&measured, record.host.time.run_ms / 1e3);
         records.push(record);
         default.push(&boot.run(&qemu, DEFAULT)?, 0.0);
         deterministic.push(&boot.run(&qemu, DETERMINISTIC)?, 0.0);
     }
-    let row = |what: &str, ours: &[f64]| Row::new(what, "s", ours);
-    let mut rows = vec![
-        row("tcg: steady less its 2 s", &ours.wall_s).against("bare QEMU", &default.wall_s).within(BUDGET),
-        row("tcg: steady less its 2 s, CPU time", &ours.cpu_s).against("bare QEMU", &default.cpu_s),
-        row("tcg: steady less its 2 s", &ours.wall_s).against("bare QEMU -icount", &deterministic.wall_s),
-        row("tcg: steady less its 2 s, CPU time", &ours.cpu_s).against("bare QEMU -icount", &deterministic.cpu_s),
-    ];
+    let mut rows = Vec::new();
+    for (name, bare) in [("bare QEMU", &default), ("bare QEMU -icount", &deterministic)] {
+        let row = |what: &str, ours: &[f64], theirs: &[f64]| Row::new(what, "s", ours).against(name, theirs);
+        rows.extend([
+            row("tcg: steady less its 2 s", &ours.wall_s, &bare.wall_s).within(BUDGET),
+            row("tcg: steady less its 2 s, CPU time", &ours.cpu_s, &bare.cpu_s),
+            row("tcg: steady less its run phase", &around.wall_s, &bare.wall_s),
+            row("tcg: steady less its run phase, CPU time", &around.cpu_s, &bare.cpu_s),
+        ]);
+    }
     rows.extend(split("tcg", &records));
     Ok(rows)
 }
