@@ -45,6 +45,6 @@ pub(crate) trait Machine: Send {
     /// The clocks of the threads that run vCPUs, in vCPU order; one where all vCPUs share a thread.
     fn vcpu_clocks(&self) -> Vec<VcpuClock>;
 
-    /// Ends the guest, whatever it does, and waits until its threads or processes are gone.
-    fn stop(&mut self);
+    /// Ends the guest, whatever it does, and waits until its threads or processes are gone, but not for ever.
+    fn stop(&mut self) -> Result<(), Error>;
 }

@@ -83,7 +83,10 @@ impl Vm {
     }
 
     /// Ends the guest, whatever it does, and waits until its threads or processes are gone.
-    pub fn stop(&mut self) {
-        self.machine.stop();
+    ///
+    /// # Errors
+    /// What could not be ended in good time, which only a host can cause, never a guest. It is not waited for again.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        self.machine.stop()
     }
 }

@@ -88,6 +88,7 @@ fn doubts(seen: &Observations) -> Vec<String> {
     if let Some((phase, limit)) = seen.overdue {
         doubts.push(format!("after {:.0} s the host still waited for {}", limit.as_secs_f64(), awaited(phase)));
     }
+    doubts.extend(seen.not_ended.clone());
     match &seen.outcome {
         Some(Outcome::Finished(result)) => doubts.extend(result.inconclusive.iter().cloned()),
         Some(_) => {}
@@ -221,6 +222,7 @@ mod tests {
         check(|seen| seen.outcome = None, "Inconclusive", "exited with 0 and reported no outcome");
         check(|seen| seen.faults.push("cannot mount proc".to_owned()), "Inconclusive", "cannot mount proc");
         check(|seen| seen.breaches.push("the ring is corrupt".to_owned()), "Inconclusive", "corrupt");
+        check(|seen| seen.not_ended = Some("2 vCPU threads are left".to_owned()), "Inconclusive", "2 vCPU threads");
         check(|seen| seen.dropped_frames = 2, "Inconclusive", "gave up 2 frames");
         check(|seen| seen.exit = Some(Exit::TripleFault), "Inconclusive", "triple fault");
         check(|seen| seen.exit = Some(Exit::Broken("killed".to_owned())), "Inconclusive", "killed");

@@ -17,6 +17,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The host rests this many times as long as it looks: on a slow host with one CPU, looking keeps the guest from running.
 const REST_PER_LOOK: u32 = 20;
 
+/// But never longer than this: a host that stood still during a look would otherwise rest for minutes, and neither see
+/// what the guest says nor keep a deadline.
+const MAX_REST: Duration = Duration::from_millis(50);
+
 /// The most console text that is kept; a flood loses its middle, not its end.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
 
@@ -74,6 +78,8 @@ pub(crate) struct Observations {
     pub(crate) breaches: Vec<String>,
     pub(crate) dropped_frames: u32,
     pub(crate) exit: Option<Exit>,
+    /// Why the machine could not be ended.
+    pub(crate) not_ended: Option<String>,
     /// The phase whose deadline passed, and the deadline.
     pub(crate) overdue: Option<(Phase, Duration)>,
     pub(crate) vcpu_clocks: Vec<VcpuClock>,
@@ -145,10 +151,10 @@ impl Session {
                 self.seen.overdue = Some((self.phase, limit));
                 break;
             }
-            std::thread::sleep(LOOK_EVERY.max(began.elapsed() * REST_PER_LOOK));
+            std::thread::sleep(rest_after(began.elapsed()));
         }
         self.end_phase();
-        self.vm.stop();
+        self.seen.not_ended = self.vm.stop().err().map(|error| error.to_string());
         let skipped = self.frames.skipped_bytes();
         if skipped > 0 {
             self.seen.breaches.push(format!("{skipped} bytes on COM2 belong to no message"));
@@ -263,6 +269,11 @@ impl Session {
     }
 }
 
+/// How long to rest after a look.
+fn rest_after(look: Duration) -> Duration {
+    look.saturating_mul(REST_PER_LOOK).clamp(LOOK_EVERY, MAX_REST)
+}
+
 fn since(before: &[VcpuClock], after: &[VcpuClock]) -> Vec<VcpuClock> {
     let pairs = before.iter().zip(after);
     pairs
@@ -285,6 +296,14 @@ fn append(kept: &mut Vec<u8>, new: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_look_does_not_put_off_the_deadline() {
+        assert_eq!(rest_after(Duration::ZERO), LOOK_EVERY);
+        assert_eq!(rest_after(Duration::from_millis(2)), Duration::from_millis(40));
+        assert_eq!(rest_after(Duration::from_secs(10)), MAX_REST);
+        assert_eq!(rest_after(Duration::MAX), MAX_REST);
+    }
 
     #[test]
     fn a_flood_keeps_its_ends() {

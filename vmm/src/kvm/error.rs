@@ -3,6 +3,7 @@
 use super::{boot, devices};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why KVM cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,20 @@ pub enum Error {
     MsrRefused {
         /// The register.
         index: u32,
+    },
+    /// The host's kernel does not give vCPUs back.
+    #[error(
+        "{threads} vCPU threads did not leave the guest within {} s of being told to ({states}): they are left, with the \
+         guest's memory, until this process ends; the host's KVM is stuck or the host is overloaded (`dmesg` may know)",
+        limit.as_secs()
+    )]
+    Stuck {
+        /// How many.
+        threads: usize,
+        /// How long they had.
+        limit: Duration,
+        /// What each does by the host's kernel.
+        states: String,
     },
     /// The guest could not be put into memory.
     #[error(transparent)]

@@ -27,7 +27,6 @@ const FIRST_WIDE_APIC_ID: u32 = 255;
 pub(crate) struct KvmMachine {
     threads: VcpuThreads,
     _vm: VmFd,
-    _ram: GuestRam,
 }
 
 impl KvmMachine {
@@ -62,8 +61,8 @@ impl KvmMachine {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
         let ports = Arc::new(Ports::new(&vm, console, control)?);
-        let threads = VcpuThreads::new(vcpus, &ports)?;
-        Ok(Self { threads, _vm: vm, _ram: ram.clone() })
+        let threads = VcpuThreads::new(vcpus, &ports, ram)?;
+        Ok(Self { threads, _vm: vm })
     }
 }
 
@@ -81,8 +80,8 @@ impl Machine for KvmMachine {
         self.threads.clocks()
     }
 
-    fn stop(&mut self) {
-        self.threads.stop();
+    fn stop(&mut self) -> Result<(), crate::Error> {
+        Ok(self.threads.stop()?)
     }
 }
 
@@ -153,7 +152,8 @@ fn map_ram(vm: &VmFd, ram: &GuestRam) -> Result<(), Error> {
             memory_size: region.len(),
             userspace_addr: start as u64,
         };
-        // SAFETY: the range is mapped, shared, and stays so as long as the machine, which keeps a handle on `ram`.
+        // SAFETY: the range is mapped, shared, and stays so as long as any vCPU's thread, for
+        // they keep a handle on `ram`.
         unsafe { vm.set_user_memory_region(region) }.map_err(Error::call(ACTION))?;
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! The threads that run the vCPUs: made early, let go at once, and always brought back.
 
-use super::Error;
 use super::devices::Ports;
+use super::join::{self, RETRY};
 use super::kick::Kick;
-use super::vcpu;
+use super::{Error, vcpu};
 use crate::machine::{Exit, VcpuClock};
+use crate::memory::GuestRam;
 use kvm_ioctls::VcpuFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -14,8 +15,8 @@ use std::time::Duration;
 /// Enough for the run loop; a test process may have hundreds of these.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Time between two tries to get threads out of their guests.
-const RETRY: Duration = Duration::from_millis(1);
+/// How long threads may take to leave their guests: far more than a host needs that works at all.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the threads and their owner share.
 struct Shared {
@@ -26,6 +27,8 @@ struct Shared {
     /// Set once, when all vCPUs must leave the guest.
     over: AtomicBool,
     exit: Mutex<Option<Exit>>,
+    /// What the guest runs on stays mapped as long as any thread may run it.
+    _ram: GuestRam,
 }
 
 struct Slot {
@@ -57,6 +60,13 @@ impl Shared {
         !self.over.load(Ordering::SeqCst)
     }
 
+    /// What the threads do that are not through.
+    fn states(&self) -> String {
+        let tids = self.vcpus.iter().enumerate().filter_map(|(number, slot)| Some((number, slot.kick.tid()?)));
+        let states = tids.map(|(number, tid)| format!("vcpu{number}: {}", join::state_of(tid)));
+        states.collect::<Vec<_>>().join(", ")
+    }
+
     fn run(&self, number: usize, vcpu: &mut VcpuFd, ports: &Ports) {
         if self.wait_for_start()
             && let Some(exit) = vcpu::run(vcpu, ports, || self.over.load(Ordering::Relaxed))
@@ -86,7 +96,7 @@ impl VcpuThreads {
     ///
     /// # Errors
     /// [`Error::Call`]; no thread is left then.
-    pub(super) fn new(vcpus: Vec<VcpuFd>, ports: &Arc<Ports>) -> Result<Self, Error> {
+    pub(super) fn new(vcpus: Vec<VcpuFd>, ports: &Arc<Ports>, ram: &GuestRam) -> Result<Self, Error> {
         let slots = vcpus.iter().map(|vcpu| Ok(Slot { kick: Kick::new(vcpu)?, last_clock: Mutex::new(None) }));
         let shared = Shared {
             vcpus: slots.collect::<Result<_, Error>>()?,
@@ -94,6 +104,7 @@ impl VcpuThreads {
             changed: Condvar::new(),
             over: AtomicBool::new(false),
             exit: Mutex::new(None),
+            _ram: ram.clone(),
         };
         let count = vcpus.len();
         let mut this = Self { shared: Arc::new(shared), threads: Vec::with_capacity(count) };
@@ -130,20 +141,22 @@ impl VcpuThreads {
     }
 
     /// Brings all threads back, whatever the guest does.
-    pub(super) fn stop(&mut self) {
-        self.shared.end();
-        while !self.threads.iter().all(JoinHandle::is_finished) {
-            std::thread::sleep(RETRY);
-            self.shared.end();
-        }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+    ///
+    /// # Errors
+    /// [`Error::Stuck`] when the host's kernel keeps some of them; they are left alone, with all that they use.
+    pub(super) fn stop(&mut self) -> Result<(), Error> {
+        let shared = &self.shared;
+        join::join_all(&mut self.threads, STOP_LIMIT, || shared.end()).map_err(|left| Error::Stuck {
+            threads: left.len(),
+            limit: STOP_LIMIT,
+            states: shared.states(),
+        })
     }
 }
 
 impl Drop for VcpuThreads {
     fn drop(&mut self) {
-        self.stop();
+        // Whoever wants to know of threads that are left calls `stop`.
+        let _ = self.stop();
     }
 }

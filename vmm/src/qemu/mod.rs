@@ -104,7 +104,8 @@ impl Machine for QemuMachine {
         self.process.vcpu_clocks()
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self) -> Result<(), crate::Error> {
         self.process.stop();
+        Ok(())
     }
 }

@@ -212,11 +212,11 @@ fn any_guest_can_be_stopped() {
                 std::thread::yield_now();
             }
             assert_eq!(vcpu_threads(), cpus as usize);
-            vm.stop();
+            vm.stop().unwrap();
             assert_no_vcpu_threads();
             assert_eq!(vm.exit(), None, "the host ended it, not the guest");
             assert_eq!(vm.vcpu_clocks().len(), cpus as usize, "the last readings stay");
-            vm.stop();
+            vm.stop().unwrap();
         }
     }
 }
@@ -237,7 +237,7 @@ fn a_guest_can_be_stopped_where_signals_are_blocked() {
         let mut vm = files.bare(bare::SPIN, 2);
         vm.start().unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        vm.stop();
+        vm.stop().unwrap();
     });
     stopped.join().unwrap();
     assert_no_vcpu_threads();
@@ -341,7 +341,7 @@ fn an_idle_linux_can_be_stopped() {
     let files = Files::new();
     let mut vm = files.linux(Init::new().say("READY\n").pause(), Topology::new(1, 4, 1));
     run_to_text(&mut vm, "READY");
-    vm.stop();
+    vm.stop().unwrap();
     assert_no_vcpu_threads();
     assert_eq!(vm.exit(), None);
 }
