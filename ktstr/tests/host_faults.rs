@@ -84,8 +84,8 @@ fn panic_at_boot() {
 
 #[test]
 fn guest_that_never_says_hello() {
-    let outcome = Specimen::new("good").env("KTSTR_BOOT_TIMEOUT_S", "1").run();
-    outcome.expect("Inconclusive", &["after 1 s the host still waited for the agent's hello", "console: "]);
+    let outcome = Specimen::new("good").env("KTSTR_BOOT_TIMEOUT_S", "2").run();
+    outcome.expect("Inconclusive", &["after 2 s the host still waited for the agent's hello", "console: "]);
 }
 
 #[test]

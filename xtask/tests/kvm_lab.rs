@@ -1,6 +1,8 @@
 //! The lab as its callers see it: exit codes, output, time limit. Each test boots an emulated machine and the first one
 //! may fetch its kernel, so they run when asked for: `cargo test -p xtask --test kvm_lab -- --ignored`.
 
+#![allow(clippy::unwrap_used)]
+
 use sha2::{Digest, Sha256};
 use std::process::{Command, Output};
 

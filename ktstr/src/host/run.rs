@@ -198,14 +198,14 @@ fn order(spec: &TestSpec, settings: &Settings) -> Run {
     }
 }
 
-/// Host time for each phase. Software emulation runs a second of guest time in about a second of host time for each busy
-/// CPU; a host with other work makes it several. KVM guests boot in a second or two, in a nested guest in many.
+/// Time for each phase: on the host's clock under KVM, whose guests boot in a second or two and in a nested machine in many;
+/// of the emulating thread otherwise, which runs a second of guest time in about one of its own.
 fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
     let cpus = u64::from(spec.topology.cpus());
     let guest = Duration::from_secs_f64(spec.duration_s) + BODY_GRACE;
     let (boot_s, slowdown) = match accel {
         Chosen::Kvm => (60 + cpus, 2),
-        Chosen::Tcg => (120 + 5 * cpus, 10),
+        Chosen::Tcg => (60 + 2 * cpus, 4),
     };
     Deadlines {
         boot: settings.boot_timeout.unwrap_or(Duration::from_secs(boot_s)),

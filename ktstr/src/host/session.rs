@@ -21,6 +21,9 @@ const REST_PER_LOOK: u32 = 20;
 /// what the guest says nor keep a deadline.
 const MAX_REST: Duration = Duration::from_millis(50);
 
+/// A phase ends for good after this many times its limit on the host's clock.
+const STANDSTILL: u32 = 6;
+
 /// The most console text that is kept; a flood loses its middle, not its end.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
 
@@ -110,6 +113,7 @@ pub(crate) fn run(
         ring: Some(ring),
         phase: Phase::Boot,
         phase_began: made,
+        phase_began_run_ns: 0,
         clocks_at_hello: Vec::new(),
         real_time: config.accel == Chosen::Kvm,
         seen: Observations::default(),
@@ -124,6 +128,7 @@ struct Session {
     ring: Option<Consumer<RamRegion>>,
     phase: Phase,
     phase_began: Instant,
+    phase_began_run_ns: u64,
     clocks_at_hello: Vec<VcpuClock>,
     /// Whether guest time goes on while the host does something else.
     real_time: bool,
@@ -147,7 +152,7 @@ impl Session {
                 Phase::Run => deadlines.run,
                 Phase::Teardown => deadlines.teardown,
             };
-            if self.phase_began.elapsed() > limit {
+            if self.is_overdue(limit) {
                 self.seen.overdue = Some((self.phase, limit));
                 break;
             }
@@ -160,6 +165,17 @@ impl Session {
             self.seen.breaches.push(format!("{skipped} bytes on COM2 belong to no message"));
         }
         Ok(())
+    }
+
+    /// Whether the current phase has had its time. Where guest time stands still while the host does something else,
+    /// only the time counts that the guest's thread really ran, so that a loaded host changes no verdict; a thread that
+    /// does not run at all is given up in the end.
+    fn is_overdue(&self, limit: Duration) -> bool {
+        let waited = self.phase_began.elapsed();
+        if self.real_time || waited <= limit || waited > limit * STANDSTILL {
+            return waited > limit;
+        }
+        Duration::from_nanos(run_ns(&self.vm.vcpu_clocks()).saturating_sub(self.phase_began_run_ns)) > limit
     }
 
     /// Takes in all that is new.
@@ -254,6 +270,7 @@ impl Session {
         let now = Instant::now();
         let spent_ms = now.duration_since(self.phase_began).as_secs_f64() * 1e3;
         self.phase_began = now;
+        self.phase_began_run_ns = run_ns(&self.vm.vcpu_clocks());
         let time = &mut self.seen.time;
         match self.phase {
             Phase::Boot => time.boot_ms += spent_ms,
@@ -272,6 +289,10 @@ impl Session {
 /// How long to rest after a look.
 fn rest_after(look: Duration) -> Duration {
     look.saturating_mul(REST_PER_LOOK).clamp(LOOK_EVERY, MAX_REST)
+}
+
+fn run_ns(clocks: &[VcpuClock]) -> u64 {
+    clocks.iter().map(|clock| clock.run_ns).sum()
 }
 
 fn since(before: &[VcpuClock], after: &[VcpuClock]) -> Vec<VcpuClock> {
