@@ -199,13 +199,14 @@ fn order(spec: &TestSpec, settings: &Settings) -> Run {
 }
 
 /// Time for each phase: on the host's clock under KVM, whose guests boot in a second or two and in a nested machine in many;
-/// of the emulating thread otherwise, which runs a second of guest time in about one of its own.
+/// of the emulating thread otherwise, which runs a second of guest time in about one of its own, and in many where the guest
+/// spins with PAUSE, which leaves the translated code each time.
 fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
     let cpus = u64::from(spec.topology.cpus());
     let guest = Duration::from_secs_f64(spec.duration_s) + BODY_GRACE;
     let (boot_s, slowdown) = match accel {
         Chosen::Kvm => (60 + cpus, 2),
-        Chosen::Tcg => (60 + 2 * cpus, 4),
+        Chosen::Tcg => (60 + 2 * cpus, 20),
     };
     Deadlines {
         boot: settings.boot_timeout.unwrap_or(Duration::from_secs(boot_s)),

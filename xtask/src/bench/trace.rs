@@ -2,7 +2,7 @@
 //!
 //! Source: kernel Documentation/trace/events.rst and ftrace.rst; the events are in arch/x86/kvm/trace.h.
 
-use super::guest::MARK_PORT;
+use super::guest::MARK;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +34,8 @@ impl Trace {
     pub(super) fn watch(&self, threads: &str) -> Result<()> {
         // The first of many: a full buffer drops what comes later, and costs little.
         self.entry.watch(&format!("vcpu_id == 0 && comm ~ \"{threads}\""))?;
-        self.mark.watch(&format!("port == {MARK_PORT} && comm ~ \"{threads}\""))
+        let (port, byte) = MARK;
+        self.mark.watch(&format!("port == {port} && val == {byte} && comm ~ \"{threads}\""))
     }
 
     /// When the boot CPU was first entered.
