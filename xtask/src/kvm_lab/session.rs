@@ -3,13 +3,24 @@
 use super::console::Console;
 use super::control::{self, Ended, Message};
 use super::machine::{Machine, Streams};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the rest of the output may take once the command has ended.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How often the machine gets an interrupt from outside.
+///
+/// QEMU's emulated VMRUN (`helper_vmrun`) sets a bit of the CPU's pending interrupts without a lock, so that now and then
+/// it wipes out one that another thread sets at that moment. When that one was the outer kernel's timer, the inner guest
+/// keeps the CPU for ever, for nothing else interrupts it. Any other interrupt makes QEMU look at all that are pending.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
+
+/// XON: the terminal behind the console takes it as "go on", and neither keeps nor echoes it.
+const WAKE: u8 = 0x11;
 
 /// How a session ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +63,10 @@ pub(super) fn run(mut machine: Machine, streams: Streams, console: &Console, tim
     let (events, received) = channel();
     let Streams { console: serial, control, out, err, qemu } = streams;
     thread::scope(|scope| {
+        let (end_waking, woken) = channel();
+        if let Ok(serial) = serial.try_clone() {
+            scope.spawn(move || keep_awake(serial, &woken));
+        }
         scope.spawn(|| console.follow(serial));
         scope.spawn(|| console.follow(qemu));
         let sender = events.clone();
@@ -60,6 +75,7 @@ pub(super) fn run(mut machine: Machine, streams: Streams, console: &Console, tim
         scope.spawn(move || pass_on(out, io::stdout(), Side::Out, &sender));
         scope.spawn(move || pass_on(err, io::stderr(), Side::Err, &events));
         let outcome = State::default().wait(&received, deadline);
+        drop(end_waking);
         // Its death ends the streams, and so the threads.
         machine.kill();
         outcome
@@ -115,6 +131,18 @@ fn follow_control(control: impl Read, events: &Sender<Event>) {
     let _ = events.send(Event::ControlClosed);
 }
 
+/// Interrupts the machine at intervals until `end` is dropped or the machine is gone.
+fn keep_awake(mut serial: UnixStream, end: &Receiver<()>) {
+    // A machine that takes no input for a while has others waiting already: that is no error.
+    let _ = serial.set_write_timeout(Some(WAKE_EVERY));
+    while matches!(end.recv_timeout(WAKE_EVERY), Err(RecvTimeoutError::Timeout)) {
+        match serial.write(&[WAKE]) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+            _ => {}
+        }
+    }
+}
+
 fn pass_on(mut source: impl Read, mut sink: impl Write, side: Side, events: &Sender<Event>) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = source.read(&mut buffer) {
@@ -150,6 +178,23 @@ mod tests {
         let start = Event::Control(Message::Start);
         check(vec![start, Event::ControlClosed], Outcome::Died { running: true });
         check(vec![Event::ControlClosed], Outcome::Died { running: false });
+    }
+
+    #[test]
+    fn a_machine_is_woken_until_the_end() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (end, ended) = channel();
+        let waker = thread::spawn(move || keep_awake(ours, &ended));
+        let mut bytes = [0; 2];
+        theirs.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, [WAKE; 2]);
+        drop::<Sender<()>>(end);
+        waker.join().unwrap();
+        // Nor does a machine that is gone keep it.
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let (_end, ended) = channel();
+        keep_awake(ours, &ended);
     }
 
     #[test]
