@@ -7,6 +7,7 @@ mod support;
 use ktstr::prelude::*;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use support::Specimen;
 
 #[ktstr_test(cores = 2)]
@@ -70,23 +71,61 @@ fn crashing_body_fails() {
 #[ktstr_test(cores = 2)]
 #[ignore = "a specimen: run by killed_agent_fails"]
 fn kills_agent(_ctx: &Ctx) -> Result<AssertResult> {
-    // PID 1 takes no signal that it does not handle, but root may write its code.
-    let maps = fs::read_to_string("/proc/1/maps")?;
-    let text = maps.lines().find(|line| line.contains(" r-xp ")).context("the agent has no code")?;
-    let (start, end) = text.split_once(' ').and_then(|(range, _)| range.split_once('-')).context("odd maps")?;
-    let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
-    // Newer kernels let only a tracer write what is mapped read-only (proc_mem.force_override).
-    // SAFETY: no pointers; becoming the tracer does not stop the agent.
-    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, 1, 0, 0) };
-    ensure!(seized == 0, "cannot trace the agent: {}", std::io::Error::last_os_error());
-    let memory = fs::File::options().write(true).open("/proc/1/mem")?;
-    std::os::unix::fs::FileExt::write_all_at(&memory, &vec![0xcc; (end - start) as usize], start)?;
+    let (start, code) = agent_code()?;
+    write_agent(start, &vec![BREAKPOINT; code.len()])?;
     Ok(AssertResult::default())
 }
 
 #[test]
 fn killed_agent_fails() {
     Specimen::new("kills_agent").run().expect("Fail", &["kernel panic on the console", "Attempted to kill init"]);
+}
+
+/// PID 1 takes no signal that it does not handle, but root may write its code.
+fn write_agent(at: u64, bytes: &[u8]) -> Result<()> {
+    // Newer kernels let only a tracer write what is mapped read-only (proc_mem.force_override).
+    // SAFETY: no pointers; becoming the tracer does not stop the agent.
+    let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, 1, 0, 0) };
+    ensure!(seized == 0, "cannot trace the agent: {}", std::io::Error::last_os_error());
+    Ok(fs::File::options().write(true).open("/proc/1/mem")?.write_all_at(bytes, at)?)
+}
+
+/// Where the agent's code is, and the code.
+fn agent_code() -> Result<(u64, Vec<u8>)> {
+    let maps = fs::read_to_string("/proc/1/maps")?;
+    let text = maps
+        .lines()
+        .find(|line| line.contains(" r-xp ") && line.ends_with("/init"))
+        .context("the agent has no code")?;
+    let (start, end) = text.split_once(' ').and_then(|(range, _)| range.split_once('-')).context("odd maps")?;
+    let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
+    let mut code = vec![0; (end - start) as usize];
+    fs::File::open("/proc/1/mem")?.read_exact_at(&mut code, start)?;
+    Ok((start, code))
+}
+
+/// `int3`.
+const BREAKPOINT: u8 = 0xcc;
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by kernel_panic_at_shutdown_fails"]
+fn panics_at_shutdown(_ctx: &Ctx) -> Result<AssertResult> {
+    // The agent's last act is reboot(2): behind the instruction that loads its second argument, a breakpoint ends PID 1.
+    let (start, code) = agent_code()?;
+    let magic = (libc::LINUX_REBOOT_MAGIC2 as u32).to_le_bytes();
+    let places: Vec<usize> = (4..code.len()).filter(|&at| code[at - 4..].starts_with(&magic)).collect();
+    ensure!(!places.is_empty(), "the agent never powers off");
+    let mut patched = code;
+    places.into_iter().for_each(|at| patched[at] = BREAKPOINT);
+    write_agent(start, &patched)?;
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn kernel_panic_at_shutdown_fails() {
+    let outcome = Specimen::new("panics_at_shutdown").run();
+    assert!(outcome.record.guest.result.is_some(), "the body should have had its result by then");
+    outcome.expect("Fail", &["kernel panic on the console", "Attempted to kill init"]);
 }
 
 #[ktstr_test(cores = 2)]
