@@ -6,6 +6,7 @@
 use crate::PROTOCOL_VERSION;
 use crate::region::Region;
 use crate::ring::{Consumer, Producer, RingError, Span};
+use std::io::{self, Read};
 
 /// Key of the kernel command line: `ktstr.reserved=0xADDRESS,0xSIZE`, in bytes.
 pub const CMDLINE_KEY: &str = "ktstr.reserved";
@@ -15,6 +16,9 @@ const HEADER_BYTES: usize = 4096;
 const ORDERS: Span = Span { offset: HEADER_BYTES, data_bytes: 256 << 10 };
 const BULK: Span = Span { offset: (HEADER_BYTES + ORDERS.len_bytes()).next_multiple_of(4096), data_bytes: 8 << 20 };
 const PAYLOAD_OFFSET: usize = (BULK.offset + BULK.len_bytes()).next_multiple_of(4096);
+
+/// The payload is copied in pieces of this size.
+const PIECE_BYTES: usize = 256 << 10;
 
 const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 8;
@@ -45,6 +49,9 @@ pub enum ReservedError {
         /// The host's version.
         found: u32,
     },
+    /// The payload could not be read.
+    #[error("cannot read the payload: {0}")]
+    Payload(io::Error),
     /// A ring does not fit.
     #[error(transparent)]
     Ring(#[from] RingError),
@@ -93,14 +100,21 @@ impl<R: Region + Clone> Reserved<R> {
         Ok(this)
     }
 
-    /// Host side: puts the payload in place.
+    /// Host side: puts the payload in place, `bytes` that are read from `archive`.
     ///
     /// # Errors
-    /// [`ReservedError::TooSmall`].
-    pub fn put_payload(&self, archive: &[u8]) -> Result<(), ReservedError> {
-        self.check_room(archive.len())?;
-        self.region.write(PAYLOAD_OFFSET, archive);
-        self.region.write(AT_PAYLOAD_BYTES, &(archive.len() as u64).to_le_bytes());
+    /// [`ReservedError::TooSmall`]; [`ReservedError::Payload`] when the archive cannot be read or is shorter.
+    pub fn put_payload(&self, archive: &mut impl Read, bytes: usize) -> Result<(), ReservedError> {
+        self.check_room(bytes)?;
+        let mut piece = vec![0; PIECE_BYTES.min(bytes)];
+        let mut at = 0;
+        while at < bytes {
+            let count = PIECE_BYTES.min(bytes - at);
+            archive.read_exact(&mut piece[..count]).map_err(ReservedError::Payload)?;
+            self.region.write(PAYLOAD_OFFSET + at, &piece[..count]);
+            at += count;
+        }
+        self.region.write(AT_PAYLOAD_BYTES, &(bytes as u64).to_le_bytes());
         Ok(())
     }
 
@@ -175,14 +189,15 @@ mod tests {
     fn both_sides_find_the_same_things() {
         let owned = Owned::new(Reserved::<crate::MappedRegion>::bytes_for(100));
         let host = Reserved::format(owned.region()).unwrap();
-        host.put_payload(&[7; 100]).unwrap();
+        host.put_payload(&mut &[7; 100][..], 100).unwrap();
         assert!(host.orders_out().unwrap().push(b"run"));
         let guest = Reserved::open(owned.region()).unwrap();
         let mut payload = vec![0; guest.payload_bytes()];
         guest.read_payload(0, &mut payload);
         assert_eq!(payload, [7; 100]);
         assert_eq!(guest.orders_in().unwrap().pop().unwrap().unwrap(), b"run");
-        assert!(host.put_payload(&[0; 101]).unwrap_err().to_string().contains("too small"));
+        assert!(host.put_payload(&mut &[0; 101][..], 101).unwrap_err().to_string().contains("too small"));
+        assert!(host.put_payload(&mut &[0; 99][..], 100).unwrap_err().to_string().contains("cannot read the payload"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ktstr_cache::Cache;
 use ktstr_vmm::{Chosen, VmConfig};
 use ktstr_wire::{Reserved, Run};
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -130,12 +131,13 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let program = std::env::current_exe().map_err(SetupError::Program)?;
     let boot = prepare::boot_image(&cache)?;
     let payload = prepare::payload(&cache, &program)?;
-    let read = std::fs::read(&payload.path);
-    let archive = read.map_err(|source| PrepareError::Read { path: payload.path.clone(), source })?;
+    let opened = File::open(&payload.path);
+    let mut archive = opened.map_err(|source| PrepareError::Read { path: payload.path.clone(), source })?;
+    let archive_bytes = payload.len_bytes as usize;
     record.images = Some((boot.id.clone(), payload.id.clone()));
     let pack_ms = ms_since(began);
 
-    let reserved_bytes = reserved_bytes(archive.len());
+    let reserved_bytes = reserved_bytes(archive_bytes);
     let config = VmConfig {
         kernel: kernel.vmlinux(),
         initramfs: boot.path.clone(),
@@ -148,7 +150,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     };
     record.ram_bytes = config.ram_bytes;
     let order = order(spec, settings);
-    let seen = session::run(&config, &archive, &order, &deadlines(spec, settings, accel))?;
+    let seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines(spec, settings, accel))?;
     record.verdict = judge(&seen);
     take_observations(record, seen);
     if let Some(hello) = &record.guest.hello {

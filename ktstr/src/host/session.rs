@@ -9,6 +9,7 @@ use ktstr_wire::message::{decode, encode};
 use ktstr_wire::reserved::ReservedError;
 use ktstr_wire::ring::{Consumer, RingError};
 use ktstr_wire::{ExitStatus, GuestMessage, Hello, PROTOCOL_VERSION, Reserved, Run};
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 /// How often the host looks at what the guest has written, where looking is quick.
@@ -93,14 +94,15 @@ pub(crate) struct Observations {
 /// Boots the machine with the payload and the order in place, and watches it until it is gone.
 pub(crate) fn run(
     config: &VmConfig,
-    payload: &[u8],
+    payload: &mut File,
+    payload_bytes: usize,
     order: &Run,
     deadlines: &Deadlines,
 ) -> Result<Observations, SessionError> {
     let made = Instant::now();
     let mut vm = Vm::new(config)?;
     let reserved = Reserved::format(vm.reserved()?)?;
-    reserved.put_payload(payload)?;
+    reserved.put_payload(payload, payload_bytes)?;
     let order = encode(order);
     if !reserved.orders_out()?.push(&order) {
         return Err(SessionError::OrderTooLarge { bytes: order.len() });
