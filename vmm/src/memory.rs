@@ -2,29 +2,39 @@
 
 use crate::error::Error;
 use crate::layout::{RESERVED_ALIGN, RamLayout, Range};
+use crate::private_pages::{self, PrivatePages};
 use ktstr_wire::{MappedRegion, Region};
 use std::fs::File;
 use std::io;
 use std::os::fd::FromRawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
-/// One NUMA node's share of RAM: an anonymous shared file, whose bytes follow those of the nodes before it.
-#[derive(Debug, Clone)]
-pub struct NodeRam {
-    /// The file.
-    pub file: Arc<File>,
-    /// Its size.
-    pub bytes: u64,
+/// What RAM is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// An anonymous shared file for each NUMA node, which another process can map too.
+    SharedFiles,
+    /// Memory of this process alone, in huge pages where the host has them.
+    Private,
 }
 
-/// RAM in anonymous shared files, mapped into this process. Pages that neither side has touched take no host memory.
+/// The guest's RAM, mapped into this process. Pages that neither side has touched take no host memory.
 #[derive(Debug, Clone)]
 pub struct GuestRam {
     layout: RamLayout,
-    nodes: Vec<NodeRam>,
-    mapped: Arc<GuestMemoryMmap>,
+    node_bytes: Vec<u64>,
+    /// One for each node, whose bytes follow those of the nodes before it; none when RAM is private.
+    files: Vec<Arc<File>>,
+    mapped: Arc<Mapped>,
+}
+
+/// The mapping, and what it is made of if that is not its own.
+#[derive(Debug)]
+struct Mapped {
+    memory: GuestMemoryMmap,
+    _pages: Vec<PrivatePages>,
 }
 
 impl GuestRam {
@@ -32,18 +42,23 @@ impl GuestRam {
     ///
     /// # Errors
     /// [`Error::HostMemory`].
-    pub fn new(layout: RamLayout, numa_nodes: u32) -> Result<Self, Error> {
+    pub fn new(layout: RamLayout, numa_nodes: u32, backing: Backing) -> Result<Self, Error> {
         let bytes = layout.low.bytes + layout.high.map_or(0, |high| high.bytes);
         let host_memory = |source| Error::HostMemory { bytes, source };
-        let nodes = node_sizes(bytes, numa_nodes)
-            .into_iter()
-            .map(|bytes| Ok(NodeRam { file: Arc::new(anonymous_file(bytes)?), bytes }))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(host_memory)?;
-        let ranges = mappings(&layout, &nodes);
-        let mapped = GuestMemoryMmap::from_ranges_with_files(&ranges)
-            .map_err(|error| host_memory(io::Error::other(error.to_string())))?;
-        Ok(Self { layout, nodes, mapped: Arc::new(mapped) })
+        let node_bytes = node_sizes(bytes, numa_nodes);
+        let files = match backing {
+            Backing::Private => Vec::new(),
+            Backing::SharedFiles => {
+                let files = node_bytes.iter().map(|&bytes| anonymous_file(bytes).map(Arc::new));
+                files.collect::<io::Result<_>>().map_err(host_memory)?
+            }
+        };
+        let pieces = pieces(&layout, &node_bytes);
+        let mapped = match backing {
+            Backing::Private => map_private(&pieces),
+            Backing::SharedFiles => map_files(&pieces, &files),
+        };
+        Ok(Self { layout, node_bytes, files, mapped: Arc::new(mapped.map_err(host_memory)?) })
     }
 
     /// Where it lies.
@@ -51,14 +66,19 @@ impl GuestRam {
         &self.layout
     }
 
-    /// The files behind it, in node order.
-    pub fn nodes(&self) -> &[NodeRam] {
-        &self.nodes
+    /// Each NUMA node's share.
+    pub fn node_bytes(&self) -> &[u64] {
+        &self.node_bytes
+    }
+
+    /// The files behind it, in node order; none when it is private.
+    pub fn files(&self) -> &[Arc<File>] {
+        &self.files
     }
 
     /// The mapping, for reads and writes at guest-physical addresses.
     pub fn mapped(&self) -> &GuestMemoryMmap {
-        &self.mapped
+        &self.mapped.memory
     }
 
     /// The reserved range.
@@ -68,7 +88,7 @@ impl GuestRam {
     pub fn reserved(&self) -> Result<RamRegion, Error> {
         let Range { gpa, bytes } = self.layout.reserved;
         let slice = self
-            .mapped
+            .mapped()
             .get_slice(GuestAddress(gpa), bytes as usize)
             .map_err(|error| Error::HostMemory { bytes, source: io::Error::other(error.to_string()) })?;
         let start = NonNull::new(slice.ptr_guard_mut().as_ptr())
@@ -84,7 +104,7 @@ impl GuestRam {
 #[derive(Debug, Clone)]
 pub struct RamRegion {
     region: MappedRegion,
-    _mapped: Arc<GuestMemoryMmap>,
+    _mapped: Arc<Mapped>,
 }
 
 impl Region for RamRegion {
@@ -116,27 +136,61 @@ fn node_sizes(bytes: u64, numa_nodes: u32) -> Vec<u64> {
     (0..nodes).map(|node| if node + 1 == nodes { bytes - each * (nodes - 1) } else { each }).collect()
 }
 
-/// What to map where: the files follow each other through low and then high RAM.
-fn mappings(layout: &RamLayout, nodes: &[NodeRam]) -> Vec<(GuestAddress, usize, Option<FileOffset>)> {
-    let mut ranges = Vec::new();
+/// A range of guest-physical addresses, in one node.
+struct Piece {
+    range: Range,
+    node: usize,
+    /// Where it begins in the node's share.
+    offset: u64,
+}
+
+/// What to map where: the nodes' shares follow each other through low and then high RAM.
+fn pieces(layout: &RamLayout, node_bytes: &[u64]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
     let mut before = 0;
-    for node in nodes {
-        let (start, end) = (before, before + node.bytes);
+    for (node, bytes) in node_bytes.iter().enumerate() {
+        let (start, end) = (before, before + bytes);
         before = end;
         let low_end = end.min(layout.low.bytes);
         if start < low_end {
-            ranges.push(mapping(start, low_end - start, node, 0));
+            pieces.push(Piece { range: Range { gpa: start, bytes: low_end - start }, node, offset: 0 });
         }
         if let Some(high) = layout.high.filter(|_| end > layout.low.bytes) {
             let first = start.max(layout.low.bytes);
-            ranges.push(mapping(high.gpa + (first - layout.low.bytes), end - first, node, first - start));
+            let range = Range { gpa: high.gpa + (first - layout.low.bytes), bytes: end - first };
+            pieces.push(Piece { range, node, offset: first - start });
         }
     }
-    ranges
+    pieces
 }
 
-fn mapping(gpa: u64, bytes: u64, node: &NodeRam, offset: u64) -> (GuestAddress, usize, Option<FileOffset>) {
-    (GuestAddress(gpa), bytes as usize, Some(FileOffset::from_arc(Arc::clone(&node.file), offset)))
+fn map_files(pieces: &[Piece], files: &[Arc<File>]) -> io::Result<Mapped> {
+    let ranges = pieces.iter().map(|piece| {
+        let file = files.get(piece.node).map(|file| FileOffset::from_arc(Arc::clone(file), piece.offset));
+        (GuestAddress(piece.range.gpa), piece.range.bytes as usize, file)
+    });
+    let memory = GuestMemoryMmap::from_ranges_with_files(ranges.collect::<Vec<_>>()).map_err(other)?;
+    Ok(Mapped { memory, _pages: Vec::new() })
+}
+
+fn map_private(pieces: &[Piece]) -> io::Result<Mapped> {
+    let (mut all_pages, mut regions) = (Vec::new(), Vec::new());
+    for Piece { range, .. } in pieces {
+        let pages = PrivatePages::map(range.bytes as usize)?;
+        let start = pages.start().as_ptr();
+        // SAFETY: mapped just now, with this size and these flags; `Mapped` drops the region before the pages.
+        let region = unsafe {
+            MmapRegion::build_raw(start, range.bytes as usize, private_pages::PROTECTION, private_pages::FLAGS)
+        };
+        let region = GuestRegionMmap::new(region.map_err(other)?, GuestAddress(range.gpa));
+        regions.push(region.ok_or(io::ErrorKind::AddrNotAvailable)?);
+        all_pages.push(pages);
+    }
+    Ok(Mapped { memory: GuestMemoryMmap::from_regions(regions).map_err(other)?, _pages: all_pages })
+}
+
+fn other(error: impl std::error::Error) -> io::Error {
+    io::Error::other(error.to_string())
 }
 
 fn anonymous_file(bytes: u64) -> io::Result<File> {
@@ -158,27 +212,34 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn ram(mib: u64, numa_nodes: u32) -> GuestRam {
-        GuestRam::new(RamLayout::new(mib * MIB, 64 * MIB).unwrap(), numa_nodes).unwrap()
+    const BACKINGS: [Backing; 2] = [Backing::SharedFiles, Backing::Private];
+
+    fn ram(mib: u64, numa_nodes: u32, backing: Backing) -> GuestRam {
+        GuestRam::new(RamLayout::new(mib * MIB, 64 * MIB).unwrap(), numa_nodes, backing).unwrap()
     }
 
     #[test]
     fn nodes_cover_everything_once() {
         for (mib, nodes) in [(512, 1), (513, 3), (5000, 2), (6000, 4)] {
-            let ram = ram(mib, nodes);
-            let mapped: u64 = ram.mapped().iter().map(|region| region.len()).sum();
-            assert_eq!(mapped, mib.next_multiple_of(2) * MIB, "{mib} MiB over {nodes}");
-            assert_eq!(ram.nodes().iter().map(|node| node.bytes).sum::<u64>(), mapped);
+            for backing in BACKINGS {
+                let ram = ram(mib, nodes, backing);
+                let mapped: u64 = ram.mapped().iter().map(|region| region.len()).sum();
+                assert_eq!(mapped, mib.next_multiple_of(2) * MIB, "{mib} MiB over {nodes}");
+                assert_eq!(ram.node_bytes().iter().sum::<u64>(), mapped);
+                assert_eq!(ram.files().len(), if backing == Backing::Private { 0 } else { nodes as usize });
+            }
         }
     }
 
     #[test]
     fn reserved_range_is_guest_memory() {
-        let ram = ram(512, 1);
-        let region = ram.reserved().unwrap();
-        region.write(8, b"seen");
-        let mut got = [0; 4];
-        ram.mapped().read_slice(&mut got, GuestAddress(ram.layout().reserved.gpa + 8)).unwrap();
-        assert_eq!(&got, b"seen");
+        for backing in BACKINGS {
+            let ram = ram(512, 1, backing);
+            let region = ram.reserved().unwrap();
+            region.write(8, b"seen");
+            let mut got = [0; 4];
+            ram.mapped().read_slice(&mut got, GuestAddress(ram.layout().reserved.gpa + 8)).unwrap();
+            assert_eq!(&got, b"seen");
+        }
     }
 }

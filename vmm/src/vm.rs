@@ -4,7 +4,7 @@ use crate::accel::Chosen;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::machine::{Exit, Machine, VcpuClock};
-use crate::memory::{GuestRam, RamRegion};
+use crate::memory::{Backing, GuestRam, RamRegion};
 use crate::serial_log::SerialLog;
 use crate::{kvm, qemu};
 
@@ -25,7 +25,11 @@ impl Vm {
     pub fn new(config: &VmConfig) -> Result<Self, Error> {
         config.validate()?;
         let serial_log = |name, port| SerialLog::new(name).map_err(|source| Error::SerialLog { port, source });
-        let ram = GuestRam::new(config.ram_layout()?, config.topology.numa_nodes)?;
+        let backing = match config.accel {
+            Chosen::Kvm => Backing::Private,
+            Chosen::Tcg => Backing::SharedFiles,
+        };
+        let ram = GuestRam::new(config.ram_layout()?, config.topology.numa_nodes, backing)?;
         let console = serial_log(c"ktstr-com1", "COM1")?;
         let control = serial_log(c"ktstr-com2", "COM2")?;
         let machine: Box<dyn Machine> = match config.accel {

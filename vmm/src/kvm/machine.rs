@@ -162,8 +162,7 @@ fn map_ram(vm: &VmFd, ram: &GuestRam) -> Result<(), Error> {
 /// Puts tables, kernel and initramfs into memory; returns where the kernel starts.
 fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> {
     let place = ram.layout().acpi();
-    let node_bytes: Vec<u64> = ram.nodes().iter().map(|node| node.bytes).collect();
-    let memory = acpi::node_ranges(ram.layout(), &node_bytes);
+    let memory = acpi::node_ranges(ram.layout(), ram.node_bytes());
     let no_room = boot::Error::NoRoom { what: "the set of ACPI tables", gpa: place.gpa, bytes: place.bytes };
     let tables = acpi::build(config.topology, &memory, place).ok_or(no_room)?;
     boot::put(ram.mapped(), "the set of ACPI tables", place.gpa, &tables.bytes)?;

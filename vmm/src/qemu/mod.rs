@@ -17,6 +17,7 @@ use crate::memory::GuestRam;
 use crate::serial_log::SerialLog;
 use process::Process;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 /// Why QEMU cannot be used.
@@ -83,7 +84,7 @@ impl QemuMachine {
     ) -> Result<Self, crate::Error> {
         let qemu = Qemu::find()?;
         let nodes: Vec<_> =
-            ram.nodes().iter().map(|node| (std::os::fd::AsRawFd::as_raw_fd(&*node.file), node.bytes)).collect();
+            ram.files().iter().map(|file| file.as_raw_fd()).zip(ram.node_bytes().iter().copied()).collect();
         let files = args::Files { ram_nodes: &nodes, console: console.raw_fd(), control: control.raw_fd() };
         let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
         let args = args::build(qemu.version, config, &files, &cmdline);

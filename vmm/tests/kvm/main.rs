@@ -123,7 +123,7 @@ fn own_memory_bytes() -> u64 {
     let (mut guest, mut bytes) = (false, 0);
     for line in maps.lines() {
         if line.split(' ').next().is_some_and(|word| word.contains('-') && !word.ends_with(':')) {
-            guest = line.contains("memfd:ktstr-ram");
+            guest = line.ends_with(" /dev/zero");
         } else if let Some(rest) = line.strip_prefix("Rss:").filter(|_| !guest) {
             bytes += rest.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10;
         }

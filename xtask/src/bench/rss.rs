@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// The name of the anonymous file that is guest RAM.
-const GUEST_RAM: &str = "/memfd:ktstr-ram";
+/// What guest RAM is mapped from.
+const GUEST_RAM: &str = "/dev/zero";
 
 const BUDGET: Budget = Budget::Value(8.0);
 const MIB: f64 = 1024.0;
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn sums_by_name() {
-        let smaps = "7f00-7f10 rw-s 00000000 00:01 7 /memfd:ktstr-ram (deleted)\nSize: 64 kB\nRss:  48 kB\n\
+        let smaps = "7f00-7f10 rw-p 00000000 00:06 4 /dev/zero\nSize: 64 kB\nRss:  48 kB\n\
                      7f20-7f30 rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr\n\
                      7f30-7f40 rw-p 00000000 00:00 0 \nRss: 8 kB\n55-56 r-xp 0 08:01 9 /t/steady-1\nRss: 16 kB\n";
         let sums = parse(smaps);

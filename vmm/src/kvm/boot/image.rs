@@ -90,7 +90,7 @@ fn read_object<T: ByteValued + Default>(file: &File, offset: u64) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::GuestRam;
+    use crate::memory::{Backing, GuestRam};
     use std::io::Write;
     use vm_memory::{Bytes, GuestAddress};
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn check(bytes: &[u8], expected: Result<u64, &str>) {
-        let ram = GuestRam::new(RamLayout::new(512 * MIB, 64 * MIB).unwrap(), 1).unwrap();
+        let ram = GuestRam::new(RamLayout::new(512 * MIB, 64 * MIB).unwrap(), 1, Backing::Private).unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let got = load(file.path(), ram.mapped(), ram.layout()).map_err(|error| error.to_string());

@@ -97,6 +97,7 @@ fn load_initramfs(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> 
 mod tests {
     use super::*;
     use crate::accel::Chosen;
+    use crate::memory::Backing;
     use ktstr_wire::Topology;
 
     fn check(cmdline: &str, initramfs_bytes: u64, expected: &str) {
@@ -112,7 +113,7 @@ mod tests {
             seed: 0,
             accel: Chosen::Kvm,
         };
-        let ram = GuestRam::new(config.ram_layout().unwrap(), 1).unwrap();
+        let ram = GuestRam::new(config.ram_layout().unwrap(), 1, Backing::Private).unwrap();
         let loaded = load_initramfs(&config.initramfs, ram.mapped(), ram.layout()).map(|_| ());
         let error = loaded.and_then(|()| load(&config, &ram, cmdline, 0).map(|_| ())).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

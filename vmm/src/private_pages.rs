@@ -1,0 +1,112 @@
+//! Memory of this process alone, in huge pages where the host has them.
+//!
+//! What a guest touches first costs an exit and a fault of the host for each page: 25 000 of them while a kernel boots on
+//! pages of 4 KiB, a few hundred on pages of 2 MiB. Shared files get huge pages only on hosts that were told to, private
+//! memory on all that do not forbid it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+
+/// Size of a huge page, and alignment of the mapping.
+pub(crate) const HUGE_BYTES: usize = 2 << 20;
+
+/// What is mapped: it gives anonymous memory as no file at all does, but with a name in `/proc/PID/smaps`.
+const SOURCE: &str = "/dev/zero";
+
+/// Protection and flags of a mapping.
+pub(crate) const PROTECTION: i32 = libc::PROT_READ | libc::PROT_WRITE;
+pub(crate) const FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+
+/// A mapping of zeros. Pages take host memory once they are touched.
+#[derive(Debug)]
+pub(crate) struct PrivatePages {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: plain memory, which this value does not touch itself.
+unsafe impl Send for PrivatePages {}
+// SAFETY: as for Send.
+unsafe impl Sync for PrivatePages {}
+
+impl PrivatePages {
+    /// Maps `bytes` bytes, a multiple of the page size, aligned to [`HUGE_BYTES`].
+    ///
+    /// # Errors
+    /// What the host's kernel returned.
+    pub(crate) fn map(bytes: usize) -> io::Result<Self> {
+        let source = File::options().read(true).write(true).open(SOURCE)?;
+        let whole = bytes.checked_add(HUGE_BYTES).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), whole, PROTECTION, FLAGS, source.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let before = start.align_offset(HUGE_BYTES);
+        // SAFETY: both ranges lie in the mapping just made, before and behind what is kept. The latter is not empty, for
+        // less than HUGE_BYTES are before; to hint at huge pages and at forks changes no content.
+        let aligned = unsafe {
+            let aligned = start.byte_add(before);
+            if before > 0 {
+                libc::munmap(start, before);
+            }
+            libc::munmap(aligned.byte_add(bytes), whole - before - bytes);
+            // Both are refused only by kernels built without; the memory works all the same.
+            libc::madvise(aligned, bytes, libc::MADV_HUGEPAGE);
+            // A child of this process has no use for a guest's memory.
+            libc::madvise(aligned, bytes, libc::MADV_DONTFORK);
+            aligned
+        };
+        let start = NonNull::new(aligned.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { start, bytes })
+    }
+
+    /// The first byte.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+}
+
+impl Drop for PrivatePages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `map` made, of the same size, which its owner uses no more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of `/proc/self/smaps` on the mapping at this address.
+    fn smaps_of(address: usize) -> Option<String> {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let at = smaps.find(&format!("{address:x}-"))?;
+        let end = smaps[at..].find("VmFlags:").map(|more| at + more)?;
+        let flags_end = smaps[end..].find('\n').map(|more| end + more)?;
+        Some(smaps[at..flags_end].to_owned())
+    }
+
+    #[test]
+    fn maps_zeros_in_huge_pages_and_unmaps_them() {
+        let bytes = 4 * HUGE_BYTES;
+        let pages = PrivatePages::map(bytes).unwrap();
+        let address = pages.start().as_ptr() as usize;
+        assert!(address.is_multiple_of(HUGE_BYTES));
+        for offset in [0, bytes / 2, bytes - 1] {
+            // SAFETY: inside the mapping, which only this test uses.
+            let byte = unsafe { pages.start().as_ptr().add(offset) };
+            // SAFETY: as above.
+            assert_eq!(unsafe { byte.read_volatile() }, 0);
+            // SAFETY: as above.
+            unsafe { byte.write_volatile(1) };
+        }
+        let smaps = smaps_of(address).unwrap();
+        assert!(smaps.starts_with(&format!("{address:x}-{:x} rw-p", address + bytes)), "{smaps}");
+        assert!(smaps.contains(" dc ") && smaps.lines().next().unwrap().ends_with(SOURCE), "{smaps}");
+        drop(pages);
+        assert!(smaps_of(address).is_none_or(|smaps| !smaps.contains(SOURCE)));
+    }
+}
