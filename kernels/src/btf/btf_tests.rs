@@ -1,56 +1,8 @@
 //! Tests on BTF put together by hand. Source: Documentation/bpf/btf.rst.
 
+use super::builder::{Builder, bytes};
 use super::*;
 use crate::extract::testelf;
-
-/// A `.BTF` section under construction; ids count from 1.
-#[derive(Default)]
-struct Builder {
-    types: Vec<u8>,
-    strings: Vec<u8>,
-    count: u32,
-}
-
-const PTR: u32 = 2;
-const STRUCT: u32 = 4;
-const CONST: u32 = 10;
-const FUNC: u32 = 12;
-const FUNC_PROTO: u32 = 13;
-
-impl Builder {
-    fn name(&mut self, name: &str) -> u32 {
-        if self.strings.is_empty() {
-            self.strings.push(0);
-        }
-        let at = self.strings.len() as u32;
-        self.strings.extend_from_slice(name.as_bytes());
-        self.strings.push(0);
-        if name.is_empty() { 0 } else { at }
-    }
-
-    fn add(&mut self, name: &str, kind: u32, target: u32, params: &[(&str, u32)]) -> u32 {
-        let words = [self.name(name), kind << 24 | params.len() as u32, target];
-        self.types.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        for (name, id) in params {
-            let words = [self.name(name), *id];
-            self.types.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        }
-        self.count += 1;
-        self.count
-    }
-
-    fn function(&mut self, name: &str, params: &[(&str, u32)]) -> u32 {
-        let prototype = self.add("", FUNC_PROTO, 0, params);
-        self.add(name, FUNC, prototype, &[])
-    }
-
-    fn section(&self) -> Vec<u8> {
-        let (types, strings) = (self.types.len() as u32, self.strings.len() as u32);
-        let mut section = vec![0x9f, 0xeb, 1, 0];
-        section.extend([24, 0, types, types, strings].iter().flat_map(|word: &u32| word.to_le_bytes()));
-        [section, self.types.clone(), self.strings.clone()].concat()
-    }
-}
 
 /// Examines a kernel whose kfuncs are given as (name, has the aux argument, flags); flags `None`: not registered.
 fn check(functions: &[(&str, bool, Option<u32>)]) -> BtfHealth {
@@ -64,8 +16,7 @@ fn check(functions: &[(&str, bool, Option<u32>)]) -> BtfHealth {
         let id = btf.function(name, params);
         ids.extend(flags.iter().flat_map(|flags| [id, *flags]));
     }
-    let ids: Vec<u8> = ids.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let file = testelf::build(&[(".BTF", &btf.section()), (".BTF_ids", &ids)]);
+    let file = testelf::build(&[(".BTF", &btf.section()), (".BTF_ids", &bytes(&ids))]);
     examine(&Elf::parse(&file).unwrap()).unwrap().health
 }
 
@@ -116,6 +67,37 @@ fn sched_ext_shows_in_the_types() {
     assert!(examine(&Elf::parse(&file).unwrap()).unwrap().has_sched_ext);
 }
 
+#[test]
+fn damage_is_told_with_its_place() {
+    let mut section = Builder::default();
+    section.function("f", &[("aux", 1)]);
+    let mut section = section.section();
+    section.pop();
+    let file = testelf::build(&[(".BTF", &section)]);
+    let error = examine(&Elf::parse(&file).unwrap()).err().unwrap();
+    assert!(error.to_string().contains("fetch this one again"));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("type section ends at byte"), "{source}");
+}
+
+#[test]
+fn ids_of_nothing_are_passed_over() {
+    let mut btf = Builder::default();
+    let aux = btf.add("bpf_prog_aux", FWD, 0, &[]);
+    let pointer = btf.add("", PTR, aux, &[]);
+    let broken = btf.function("broken", &[("aux", pointer)]);
+    let ids =
+        bytes(&[0, IMPLICIT_ARGS, u32::MAX, IMPLICIT_ARGS, pointer, IMPLICIT_ARGS, broken, FLAGS_END | IMPLICIT_ARGS]);
+    let judge = |ids: &[u8]| {
+        let file = testelf::build(&[(".BTF", &btf.section()), (".BTF_ids", ids)]);
+        examine(&Elf::parse(&file).unwrap()).unwrap().health
+    };
+    assert_eq!(judge(&ids), BtfHealth::Sound);
+    // Twice in the list is once in the answer.
+    let twice = bytes(&[broken, IMPLICIT_ARGS, broken, IMPLICIT_ARGS]);
+    assert_eq!(judge(&[ids, twice].concat()), BtfHealth::BrokenKfuncs(vec!["broken".into()]));
+}
+
 proptest::proptest! {
     #[test]
     fn damage_never_panics(at: usize, value: u8) {
@@ -125,7 +107,7 @@ proptest::proptest! {
         let mut section = btf.section();
         let at = at % section.len();
         section[at] = value;
-        let ids = [id, 0x10000].iter().flat_map(|word: &u32| word.to_le_bytes()).collect::<Vec<u8>>();
+        let ids = bytes(&[id, 0x10000]);
         let file = testelf::build(&[(".BTF", &section), (".BTF_ids", &ids)]);
         let _ = examine(&Elf::parse(&file).unwrap());
     }

@@ -12,10 +12,14 @@
 //! (include/linux/btf_ids.h, `BTF_ID_FLAGS`). A function that is there with the flag, and still has the argument, is
 //! broken. Functions such as `bpf_prog_get_assoc_struct_ops` have the same last parameter but are no kfuncs.
 
+#[cfg(test)]
+mod builder;
+mod types;
+
 use crate::extract::elf::{self, Elf};
-use btf_rs::{Btf, BtfType, Type};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+use types::{CONST, FUNC, FUNC_PROTO, FWD, PTR, STRUCT, Type, Types};
 
 /// What the kernel's BTF is worth to BPF programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +61,9 @@ pub enum Error {
     /// The ELF file.
     #[error(transparent)]
     Elf(#[from] elf::Error),
-    /// The `.BTF` section is damaged.
-    #[error("the kernel's .BTF section is damaged: use another kernel, or fetch this one again")]
-    Btf(#[from] btf_rs::Error),
+    /// The `.BTF` section is damaged, or newer than what is known here.
+    #[error("the kernel's .BTF section cannot be read: use another kernel, or fetch this one again")]
+    Btf(#[from] types::Error),
 }
 
 /// What was read from a kernel's type information.
@@ -79,50 +83,48 @@ pub(crate) fn examine(elf: &Elf<'_>) -> Result<Report, Error> {
     let Some(section) = elf.section(".BTF")? else {
         return Ok(Report { health: BtfHealth::Missing, has_sched_ext: false });
     };
-    let btf = Btf::from_bytes(&section)?;
-    let has_sched_ext = btf.resolve_ids_by_name("sched_ext_ops").is_ok_and(|ids| !ids.is_empty());
+    let types = Types::parse(&section)?;
+    let is_ops =
+        |id| types.get(id).is_some_and(|found| found.kind == STRUCT && types.is_named(&found, "sched_ext_ops"));
+    let has_sched_ext = (1..=types.count()).any(is_ops);
     let ids = elf.section(".BTF_ids")?.unwrap_or_default();
-    let broken = broken_kfuncs(&btf, &with_implicit_args(&ids))?;
+    let broken = broken_kfuncs(&types, &ids)?;
     let health = if broken.is_empty() { BtfHealth::Sound } else { BtfHealth::BrokenKfuncs(broken) };
     Ok(Report { health, has_sched_ext })
 }
 
-/// The ids in `.BTF_ids` that a flags word with the bit follows.
-fn with_implicit_args(section: &[u8]) -> HashSet<u32> {
-    let (words, _) = section.as_chunks::<4>();
-    let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    let marked = |pair: &&[u32]| pair[1] & IMPLICIT_ARGS != 0 && pair[1] < FLAGS_END;
-    words.windows(2).filter(marked).map(|pair| pair[0]).collect()
-}
-
-fn broken_kfuncs(btf: &Btf, marked: &HashSet<u32>) -> Result<Vec<String>, Error> {
+/// The functions with implicit arguments, by `.BTF_ids`, that show theirs; sorted.
+fn broken_kfuncs(types: &Types<'_>, ids: &[u8]) -> Result<Vec<String>, Error> {
     let mut broken = Vec::new();
-    for id in marked {
-        // A flags word may look like an id of its neighbour; an id that is no function is such a one.
-        let Ok(Type::Func(function)) = btf.resolve_type_by_id(*id) else { continue };
-        let name = btf.resolve_name(&function)?;
-        if !name.ends_with("_impl") && takes_prog_aux(btf, &function) {
-            broken.push(name);
+    for id in with_implicit_args(types, ids) {
+        let Some(function) = types.get(id).filter(|function| takes_prog_aux(types, function)) else { continue };
+        let name = types.name(&function)?;
+        if !name.ends_with("_impl") {
+            broken.push(name.to_owned());
         }
     }
     broken.sort();
     Ok(broken)
 }
 
-/// Whether the last parameter is a `[const] struct bpf_prog_aux *`.
-fn takes_prog_aux(btf: &Btf, function: &btf_rs::Func) -> bool {
-    let Ok(Type::FuncProto(prototype)) = btf.resolve_chained_type(function) else { return false };
-    let Some(last) = prototype.parameters.last() else { return false };
-    let Ok(Type::Ptr(pointer)) = btf.resolve_chained_type(last) else { return false };
-    let pointee = match btf.resolve_chained_type(&pointer) {
-        Ok(Type::Const(qualifier)) => btf.resolve_chained_type(&qualifier),
-        other => other,
-    };
-    match pointee {
-        Ok(Type::Struct(found)) => btf.resolve_name(&found as &dyn BtfType).is_ok_and(|name| name == "bpf_prog_aux"),
-        Ok(Type::Fwd(found)) => btf.resolve_name(&found as &dyn BtfType).is_ok_and(|name| name == "bpf_prog_aux"),
-        _ => false,
-    }
+/// The functions in `.BTF_ids` that a flags word with the bit follows.
+fn with_implicit_args(types: &Types<'_>, ids: &[u8]) -> BTreeSet<u32> {
+    let (words, _) = ids.as_chunks::<4>();
+    let pairs = words.windows(2).map(|pair| (u32::from_le_bytes(pair[0]), u32::from_le_bytes(pair[1])));
+    let marked = pairs.filter(|(_, flags)| flags & IMPLICIT_ARGS != 0 && *flags < FLAGS_END);
+    // A flags word may look like an id of its neighbour; an id that is no function is such a one.
+    marked.map(|(id, _)| id).filter(|id| types.get(*id).is_some_and(|found| found.kind == FUNC)).collect()
+}
+
+/// Whether a function's last parameter is a `[const] struct bpf_prog_aux *`.
+fn takes_prog_aux(types: &Types<'_>, function: &Type<'_>) -> bool {
+    let of_kind = |id: u32, kind: u8| types.get(id).filter(|found| found.kind == kind);
+    let prototype = of_kind(function.target, FUNC_PROTO);
+    let last = prototype.and_then(|prototype| prototype.last_parameter());
+    let Some(pointer) = last.and_then(|last| of_kind(last, PTR)) else { return false };
+    let pointee = of_kind(pointer.target, CONST).map_or(pointer.target, |qualifier| qualifier.target);
+    let structure = of_kind(pointee, STRUCT).or_else(|| of_kind(pointee, FWD));
+    structure.is_some_and(|structure| types.is_named(&structure, "bpf_prog_aux"))
 }
 
 #[cfg(test)]
