@@ -6,11 +6,12 @@ use crate::layout::{COM1, RamLayout};
 
 /// Options that every guest gets. None of them changes what the scheduler does.
 const COMMON: &[&str] = &[
+    // Warnings and worse: findings are made from them, and each byte costs the guest time. First, because the next option
+    // prints at once what has been said so far, at the level that is set by then.
+    "loglevel=5",
     // Output before the real console driver is there, or an early panic would be silent.
     "earlycon=uart8250,io,0x3f8,115200",
     "console=ttyS0,115200",
-    // Warnings and worse: findings are made from them, and each byte costs the guest time.
-    "loglevel=5",
     // A panic ends the machine at once, through the keyboard controller that both backends have.
     "panic=-1",
     "reboot=k",
