@@ -6,6 +6,7 @@ use crate::kconfig::Kconfig;
 use crate::symbols::Symbols;
 use crate::version::Version;
 use serde::{Deserialize, Serialize};
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -120,17 +121,22 @@ impl Kernel {
 
     /// Whether an option is built in, named with or without `CONFIG_`; false when that cannot be told.
     pub fn option(&self, name: &str) -> bool {
-        self.known_option(name) == Some(true)
+        self.known_options(&[name])[..] == [Some(true)]
     }
 
-    fn known_option(&self, name: &str) -> Option<bool> {
-        let name = name.strip_prefix("CONFIG_").unwrap_or(name);
-        if let Some(known) = self.meta.features.get(name) {
-            return Some(*known);
-        }
-        self.meta.config_hash.as_ref()?;
-        let text = fs::read_to_string(self.config()).ok()?;
-        Some(Kconfig::parse(&text).enabled(name))
+    /// Whether each option is built in; the configuration is read once, and only where `meta` does not tell.
+    fn known_options(&self, names: &[&str]) -> Vec<Option<bool>> {
+        let config = LazyCell::new(|| {
+            self.meta.config_hash.as_ref()?;
+            let text = fs::read_to_string(self.config()).ok()?;
+            Some(Kconfig::parse(&text))
+        });
+        let known = |name: &&str| {
+            let name = plain(name);
+            let told = self.meta.features.get(name).copied();
+            told.or_else(|| config.as_ref().map(|config| config.enabled(name)))
+        };
+        names.iter().map(known).collect()
     }
 
     /// Checks that options are built in, named with or without `CONFIG_`.
@@ -139,9 +145,10 @@ impl Kernel {
     /// [`Error::Lacks`] names all that are not; [`Error::ConfigUnknown`] those that cannot be told.
     pub fn require(&self, option_names: &[&str]) -> Result<(), Error> {
         let release = self.meta.release.clone();
+        let known = self.known_options(option_names);
         let those = |wanted: Option<bool>| -> Vec<String> {
-            let plain = |name: &&str| name.strip_prefix("CONFIG_").unwrap_or(name).to_owned();
-            option_names.iter().filter(|name| self.known_option(name) == wanted).map(plain).collect()
+            let pairs = option_names.iter().zip(&known).filter(|(_, known)| **known == wanted);
+            pairs.map(|(name, _)| plain(name).to_owned()).collect()
         };
         match (those(Some(false)), those(None)) {
             (lost, _) if !lost.is_empty() => Err(Error::Lacks { release, options: lost }),
@@ -149,6 +156,11 @@ impl Kernel {
             _ => Ok(()),
         }
     }
+}
+
+/// An option's name without `CONFIG_`.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("CONFIG_").unwrap_or(name)
 }
 
 #[cfg(test)]

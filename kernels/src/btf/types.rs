@@ -131,7 +131,7 @@ impl<'a> Types<'a> {
         }
         // The header ends before these two on kernels older than 7.1.
         let layout = if header.len() < 32 { &[] } else { part(section, header, "layout section", 24)? };
-        let starts = starts(records, layout)?;
+        let starts = starts(records, layout, strings.len())?;
         Ok(Self { records, strings, starts })
     }
 
@@ -170,7 +170,7 @@ impl<'a> Types<'a> {
 }
 
 /// Where each type starts.
-fn starts(records: &[u8], layout: &[u8]) -> Result<Vec<u32>, Error> {
+fn starts(records: &[u8], layout: &[u8], strings_size: usize) -> Result<Vec<u32>, Error> {
     let mut starts = Vec::new();
     let mut at = 0;
     while at < records.len() {
@@ -180,8 +180,12 @@ fn starts(records: &[u8], layout: &[u8]) -> Result<Vec<u32>, Error> {
         // A section's size fits in its header's 32 bits.
         starts.push(at as u32);
         let record = inside(records, "last type", at as u64..at as u64 + 12)?;
+        let (id, offset) = (starts.len() as u32, word(record, 0).unwrap_or_default());
+        if offset as usize >= strings_size {
+            return Err(Error::Name { id, offset });
+        }
         let (kind, elements) = kind_and_elements(word(record, 4).unwrap_or_default());
-        let (once, each) = extra(kind, layout).ok_or(Error::Kind { id: starts.len() as u32, kind })?;
+        let (once, each) = extra(kind, layout).ok_or(Error::Kind { id, kind })?;
         let size = 12 + u64::from(once) + u64::from(each) * u64::from(elements);
         at += inside(records, "last type", at as u64..at as u64 + size)?.len();
     }

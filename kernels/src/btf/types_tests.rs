@@ -141,11 +141,22 @@ fn names_that_are_none_are_refused() {
 }
 
 #[test]
+fn every_name_is_inside_the_strings() {
+    let mut section = every_kind().section();
+    let strings = every_kind_strings();
+    // The first type's name: the last string's end is still inside, the byte behind is not.
+    section[24 + strings..][..4].copy_from_slice(&(strings as u32 - 1).to_le_bytes());
+    assert!(Types::parse(&section).is_ok());
+    section[24 + strings..][..4].copy_from_slice(&(strings as u32).to_le_bytes());
+    assert!(error(&section).contains("type 1, at byte"), "{}", error(&section));
+}
+
+#[test]
 fn more_types_than_there_can_be_are_refused() {
     let records = bytes(&[0, u32::from(FUNC) << 24, 0]).repeat(MAX_TYPES);
-    assert_eq!(starts(&records, &[]).unwrap().len(), MAX_TYPES);
+    assert_eq!(starts(&records, &[], 1).unwrap().len(), MAX_TYPES);
     let one_more = [records, bytes(&[0, u32::from(FUNC) << 24, 0])].concat();
-    assert!(matches!(starts(&one_more, &[]), Err(Error::TooMany)));
+    assert!(matches!(starts(&one_more, &[], 1), Err(Error::TooMany)));
 }
 
 proptest! {
