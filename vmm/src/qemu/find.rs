@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// A QEMU program.
 #[derive(Debug, Clone)]
@@ -38,6 +39,16 @@ impl Qemu {
     /// # Errors
     /// When there is none, or it is too old.
     pub fn find() -> Result<Self, Error> {
+        // Asking a program for its version starts it, so one that has told is not asked again.
+        static FOUND: Mutex<Option<Qemu>> = Mutex::new(None);
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*found {
+            Some(qemu) => Ok(qemu.clone()),
+            None => Ok(found.insert(Self::ask()?).clone()),
+        }
+    }
+
+    fn ask() -> Result<Self, Error> {
         let chosen = std::env::var_os("KTSTR_QEMU").filter(|path| !path.is_empty());
         let program = PathBuf::from(chosen.unwrap_or_else(|| "qemu-system-x86_64".into()));
         let output = match Command::new(&program).arg("--version").output() {

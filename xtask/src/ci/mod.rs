@@ -14,12 +14,17 @@ use ktstr_cli::setup::{self, Group};
 use ktstr_kernels::{Kernel, Spec};
 use relay::relay;
 use report::Report;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use summary::Summary;
 use xshell::{Cmd, Shell, cmd};
 
 /// What `--full` builds and boots.
 const SOURCE: &str = "source:linux-source-6.12";
+
+/// Where this program is.
+static OWN_PATH: OnceLock<PathBuf> = OnceLock::new();
 
 /// Check the whole project: format, lints, tidiness, documentation and every test
 #[derive(Debug, clap::Args)]
@@ -34,6 +39,9 @@ pub(crate) struct Args {
 /// # Errors
 /// When not even a first step could be taken.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    // Asked before anything is built: afterwards the answer would be a file that is gone.
+    let own_path = std::env::current_exe().context("cannot tell which program this is")?;
+    let _ = OWN_PATH.set(own_path);
     let shell = Shell::new()?;
     let mut report = Report::default();
     report.step("setup", || setup::ensure(&[Group::Emulator, Group::Packages, Group::Lab]));
@@ -50,6 +58,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.full {
         let path = report.step("build a kernel", || build_kernel(&shell));
         report.step("a scheduler test on it", || boot_built(&shell, path.as_deref()));
+        let lab_tests = "test --quiet --package xtask --test kvm_lab -- --ignored";
+        report.step("the lab itself", || run_plainly(cargo(&shell, lab_tests)));
     }
     let mut summary = Summary::default();
     report.step("all tests", || all_tests(&shell, kernel.as_ref(), &mut summary));
@@ -82,9 +92,9 @@ fn default_kernel() -> Result<Kernel> {
     Ok(kernel)
 }
 
-/// This program, for verbs of its own.
+/// This program, for verbs of its own. Building the tests may put a new file in its place.
 fn xtask<'a>(shell: &'a Shell, words: &[&str]) -> Result<Cmd<'a>> {
-    let program = std::env::current_exe().context("cannot tell which program this is")?;
+    let program = OWN_PATH.get().context("cannot tell which program this is")?;
     Ok(cmd!(shell, "{program} {words...}"))
 }
 
