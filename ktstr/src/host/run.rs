@@ -82,14 +82,18 @@ fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Res
         (Verdict::Pass, Err(error)) => Verdict::Inconclusive { reason: format!("cannot write the record: {error}") },
         (other, _) => (*other).clone(),
     };
+    let rerun = rerun(spec, settings, &record);
+    Err(Failure { test: spec.name(), verdict, rerun, record: written })
+}
+
+/// The command that runs the same thing again.
+fn rerun(spec: &TestSpec, settings: Option<&Settings>, record: &Record) -> String {
     let kernel = settings.map_or("latest", |settings| &settings.kernel);
     let accel = record.accel.map_or_else(|| "auto".to_owned(), |accel| accel.to_string());
-    let rerun = format!(
-        "KTSTR_SEED={} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} cargo test -- --exact {}",
-        record.seed,
-        spec.name()
-    );
-    Err(Failure { test: spec.name(), verdict, rerun, record: written })
+    let kargs = settings.map_or_else(String::new, |settings| settings.kargs.join(" "));
+    let kargs = if kargs.is_empty() { kargs } else { format!("KTSTR_KARGS='{kargs}' ") };
+    let seed = record.seed;
+    format!("KTSTR_SEED={seed} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} {kargs}cargo test -- --exact {}", spec.name())
 }
 
 fn blank_record(spec: &TestSpec, seed: u64) -> Record {
