@@ -118,6 +118,7 @@ fn blank_record(spec: &TestSpec, seed: u64) -> Record {
 }
 
 fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
+    give_back_large_blocks();
     let began = Instant::now();
     let cache = Cache::open_default().map_err(PrepareError::from)?;
     let kernel = prepare::kernel(&cache, &settings.kernel)?;
@@ -139,7 +140,6 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let mut archive = opened.map_err(|source| PrepareError::Read { path: payload.path.clone(), source })?;
     let archive_bytes = payload.len_bytes as usize;
     record.images = Some((boot.id.clone(), payload.id.clone()));
-    give_back_memory();
     let pack_ms = ms_since(began);
 
     let reserved_bytes = reserved_bytes(archive_bytes);
@@ -233,12 +233,13 @@ fn ram_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
     spec.memory_mb.map_or(by_topology, |mb| u64::from(mb) << 20)
 }
 
-/// Hands free memory back to the host: packing may have taken tens of MiB, and what follows needs hardly any.
-fn give_back_memory() {
+/// From now on a large block goes back to the host when it is freed. By default the allocator learns from the first one
+/// to keep them, and what packing took would stay resident while the machine runs.
+fn give_back_large_blocks() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no pointers; the allocator does its own locking.
     unsafe {
-        libc::malloc_trim(0);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
     }
 }
 
