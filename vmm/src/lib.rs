@@ -13,6 +13,7 @@ mod error;
 pub mod kvm;
 pub mod layout;
 mod machine;
+mod memfd;
 mod memory;
 mod private_pages;
 pub mod qemu;

@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 use crate::layout::{RESERVED_ALIGN, RamLayout, Range};
+use crate::memfd;
 use crate::private_pages::{self, PrivatePages};
 use ktstr_wire::{MappedRegion, Region};
 use std::fs::File;
 use std::io;
-use std::os::fd::FromRawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
@@ -194,13 +194,7 @@ fn other(error: impl std::error::Error) -> io::Error {
 }
 
 fn anonymous_file(bytes: u64) -> io::Result<File> {
-    // SAFETY: the name is a C string; the call has no other requirement.
-    let fd = unsafe { libc::memfd_create(c"ktstr-ram".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a fresh descriptor that nothing else owns.
-    let file = unsafe { File::from_raw_fd(fd) };
+    let file = memfd::create(c"ktstr-ram")?;
     file.set_len(bytes)?;
     Ok(file)
 }

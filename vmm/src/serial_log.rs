@@ -1,8 +1,9 @@
 //! What the guest has written to a serial port.
 
+use crate::memfd;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 /// An anonymous file that a backend appends to and the host reads. It takes every byte at once: the guest never waits
@@ -17,15 +18,9 @@ impl SerialLog {
     /// An empty log.
     ///
     /// # Errors
-    /// What `memfd_create(2)` returns.
+    /// As [`memfd::create`].
     pub(crate) fn new(name: &std::ffi::CStr) -> io::Result<Self> {
-        // SAFETY: the name is a C string; the call has no other requirement.
-        let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a fresh descriptor that nothing else owns.
-        Ok(Self { file: unsafe { File::from_raw_fd(fd) }, read_bytes: 0 })
+        Ok(Self { file: memfd::create(name)?, read_bytes: 0 })
     }
 
     /// A descriptor to append to, for the device.

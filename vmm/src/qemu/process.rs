@@ -2,11 +2,12 @@
 
 use super::Error;
 use crate::machine::{Exit, VcpuClock};
+use crate::memfd;
 use crate::qemu::qmp::Session;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -31,7 +32,7 @@ impl Process {
     pub(crate) fn spawn(program: &Path, mut args: Vec<OsString>, fds: &[RawFd]) -> Result<Self, Error> {
         let start = |source| Error::Start { program: program.to_owned(), source };
         let (ours, theirs) = UnixStream::pair().map_err(start)?;
-        let stderr = unnamed_file().map_err(start)?;
+        let stderr = memfd::create(c"ktstr-qemu-stderr").map_err(start)?;
         let qmp_fd = theirs.as_raw_fd();
         args.extend(["-chardev".into(), format!("socket,id=qmp,fd={qmp_fd}").into()]);
         args.extend(["-mon".into(), "chardev=qmp,mode=control".into()]);
@@ -175,14 +176,4 @@ fn keep(mut command: Command) -> io::Result<(u32, mpsc::Receiver<String>, JoinHa
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the keeper thread died")),
     }
-}
-
-fn unnamed_file() -> io::Result<File> {
-    // SAFETY: the name is a C string; the call has no other requirement.
-    let fd = unsafe { libc::memfd_create(c"ktstr-qemu-stderr".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a fresh descriptor that nothing else owns.
-    Ok(unsafe { File::from_raw_fd(fd) })
 }
