@@ -116,16 +116,19 @@ mod tests {
     use crate::extract::testelf;
     use crate::kernel::Kernel;
 
-    fn installed(image: Vec<u8>, config: Option<&str>) -> Result<(tempfile::TempDir, Kernel), Error> {
-        let dir = tempfile::tempdir().unwrap();
-        let known = Known {
+    fn known() -> Known<'static> {
+        Known {
             spec: "path:x",
             what: "x",
             origin: Origin::Path("x".into()),
             source_hash: "00".into(),
             tools: BTreeMap::new(),
-        };
-        install(dir.path(), &image, config.map(str::to_owned), known)?;
+        }
+    }
+
+    fn installed(image: Vec<u8>, config: Option<&str>) -> Result<(tempfile::TempDir, Kernel), Error> {
+        let dir = tempfile::tempdir().unwrap();
+        install(dir.path(), &image, config.map(str::to_owned), known())?;
         let kernel = Kernel::load("x", dir.path()).unwrap().unwrap();
         Ok((dir, kernel))
     }
@@ -153,14 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // Every write to it fails with ENOSPC; see full(4).
         std::os::unix::fs::symlink("/dev/full", dir.path().join("vmlinux")).unwrap();
-        let known = Known {
-            spec: "path:x",
-            what: "x",
-            origin: Origin::Path("x".into()),
-            source_hash: "00".into(),
-            tools: BTreeMap::new(),
-        };
-        let error = install(dir.path(), &testelf::kernel(), None, known).unwrap_err();
+        let error = install(dir.path(), &testelf::kernel(), None, known()).unwrap_err();
         assert!(error.to_string().contains("the disk is full; free some space or point KTSTR_CACHE_DIR"), "{error}");
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("No space left on device"));
     }
