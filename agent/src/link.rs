@@ -1,7 +1,7 @@
 //! The reserved range, mapped: orders come in, bulk goes out.
 
 use crate::now_ns;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::reserved::{CMDLINE_KEY, parse_cmdline_value};
 use ktstr_wire::ring::Producer;
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// How long a full ring is waited for before a message is given up.
 const FULL_RING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the host's order is looked for.
+const ORDER_POLL: Duration = Duration::from_millis(1);
 
 /// Both rings and the payload.
 pub(crate) struct Link {
@@ -48,13 +51,16 @@ impl Link {
         &self.reserved
     }
 
-    /// The order that the host left in the ring before the guest started.
+    /// The host's order, which comes after the payload. Both may still be on their way; a host that sends none gives the
+    /// guest up.
     pub(crate) fn order(&self) -> Result<Run> {
         let mut orders = self.reserved.orders_in().context("cannot use the ring from the host")?;
-        let Some(bytes) = orders.pop().context("cannot read the host's order")? else {
-            bail!("the host left no order in the ring");
-        };
-        decode(&bytes).context("cannot read the host's order")
+        loop {
+            if let Some(bytes) = orders.pop().context("cannot read the host's order")? {
+                return decode(&bytes).context("cannot read the host's order");
+            }
+            std::thread::sleep(ORDER_POLL);
+        }
     }
 
     /// Sends bulk. While the ring is full this waits; in the end the message is dropped and counted.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use ktstr_wire::{MappedRegion, Reserved};
 use std::fs;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 
@@ -12,12 +12,16 @@ const DIRECTORY: u32 = 0o040_000;
 const SYMLINK: u32 = 0o120_000;
 const REGULAR: u32 = 0o100_000;
 
+/// Files are copied in pieces of this size.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// Unpacks the payload, if there is one.
 pub(crate) fn unpack(reserved: &Reserved<MappedRegion>) -> Result<()> {
     if reserved.payload_bytes() == 0 {
         return Ok(());
     }
-    let mut rest: Box<dyn Read> = Box::new(BufReader::with_capacity(64 << 10, Payload { reserved: *reserved, at: 0 }));
+    let mut rest: Box<dyn Read> =
+        Box::new(BufReader::with_capacity(PIECE_BYTES, Payload { reserved: *reserved, at: 0 }));
     loop {
         let entry = cpio::NewcReader::new(rest).context("cannot read the payload archive")?;
         if entry.entry().is_trailer() {
@@ -43,8 +47,10 @@ fn unpack_entry(mut entry: cpio::NewcReader<Box<dyn Read>>, path: &Path) -> Resu
         }
         REGULAR => {
             let _ = fs::remove_file(path);
-            let mut file = fs::File::options().create_new(true).write(true).mode(mode & 0o7777).open(path)?;
+            let file = fs::File::options().create_new(true).write(true).mode(mode & 0o7777).open(path)?;
+            let mut file = BufWriter::with_capacity(PIECE_BYTES, file);
             io::copy(&mut entry, &mut file)?;
+            file.flush()?;
         }
         other => anyhow::bail!("its type {other:#o} does not belong into a payload"),
     }

@@ -101,7 +101,7 @@ impl Cache {
     /// # Errors
     /// [`Error::BadId`].
     pub fn get(&self, kind: &str, id: &str) -> Result<Option<PathBuf>, Error> {
-        let dir = self.path_of(kind, id)?;
+        let dir = self.entry_path(kind, id)?;
         Ok(dir.is_dir().then_some(dir))
     }
 
@@ -121,7 +121,7 @@ impl Cache {
         if let Some(found) = self.get(kind, id)? {
             return Ok(found);
         }
-        let entry = self.path_of(kind, id)?;
+        let entry = self.entry_path(kind, id)?;
         let parent = self.root.join(kind);
         io_context(fs::create_dir_all(&parent), "create the directory", &parent)?;
         let lock = Lock::acquire(&parent.join(lock_name(id)))?;
@@ -162,7 +162,7 @@ impl Cache {
     /// # Errors
     /// [`Error::BadId`], or [`Error::Io`] when something could not be removed.
     pub fn remove(&self, kind: &str, id: &str) -> Result<(), Error> {
-        let entry = self.path_of(kind, id)?;
+        let entry = self.entry_path(kind, id)?;
         let parent = self.root.join(kind);
         let _lock = Lock::acquire(&parent.join(lock_name(id)))?;
         let hidden = parent.join(scratch_name(id));
@@ -171,7 +171,11 @@ impl Cache {
         io_context(fs::remove_dir_all(&hidden), "remove the entry", &hidden)
     }
 
-    fn path_of(&self, kind: &str, id: &str) -> Result<PathBuf, Error> {
+    /// Where entry `id` is once it has been made.
+    ///
+    /// # Errors
+    /// [`Error::BadId`].
+    pub fn entry_path(&self, kind: &str, id: &str) -> Result<PathBuf, Error> {
         let ok = |text: &str| {
             !text.is_empty()
                 && !text.starts_with('.')

@@ -4,11 +4,10 @@ use crate::Error;
 use crate::closure::{Library, Via, closure_observed};
 use crate::observed::{Observed, Stat};
 use crate::search::normalized;
-use crate::spec::Item;
+use crate::spec::{Contents, Item};
 use crate::sysroot::{Sysroot, link_dirs};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// PATH_MAX (include/uapi/linux/limits.h), the terminating zero included.
 const PATH_MAX: usize = 4096;
@@ -28,7 +27,7 @@ pub(crate) enum Node {
     },
     /// A file with given contents.
     Bytes {
-        data: Arc<[u8]>,
+        data: Contents,
         mode: u32,
     },
     Dir,
@@ -144,7 +143,7 @@ fn add_parents(layout: &mut Layout) -> Result<(), Error> {
 fn describe(node: &Node) -> String {
     match node {
         Node::Host { path, .. } => format!("the file {}", path.display()),
-        Node::Bytes { data, .. } => format!("a file of {} given bytes", data.len()),
+        Node::Bytes { data, .. } => format!("a file of {} given bytes", data.data().len()),
         Node::Dir => "a directory".to_owned(),
         Node::Symlink { target } => format!("a link to {target}"),
         Node::Char { major, minor, .. } => format!("the character device {major}:{minor}"),

@@ -43,6 +43,12 @@ impl Observed {
         stat
     }
 
+    /// Whether each path still looks the same; `known` has looked at some of them just now.
+    pub(crate) fn holds(&self, known: &Self) -> bool {
+        let now = |path: &PathBuf| known.seen.get(path).copied().unwrap_or_else(|| look(path));
+        self.seen.iter().all(|(path, stat)| now(path) == *stat)
+    }
+
     /// The same paths, as they are now.
     pub(crate) fn refreshed(&self) -> Self {
         Self { seen: self.seen.keys().map(|path| (path.clone(), look(path))).collect() }
@@ -123,8 +129,11 @@ mod tests {
         observed.look(&file);
         observed.look(&later);
         assert_eq!(observed.refreshed(), observed);
+        assert!(observed.holds(&Observed::default()));
         fs::write(&later, "").unwrap();
         assert_ne!(observed.refreshed(), observed);
+        assert!(!observed.holds(&Observed::default()));
+        assert!(observed.holds(&observed), "what has been looked at already is not looked at again");
         fs::remove_file(&later).unwrap();
         fs::write(&file, "xy").unwrap();
         assert_ne!(observed.refreshed(), observed);

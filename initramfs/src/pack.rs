@@ -44,7 +44,7 @@ fn member<'a>(path: &'a str, node: &'a Node) -> Result<Member<'a>, Error> {
             let data = read(path, *stat)?;
             Kind::File { mode: *mode, data: Cow::Owned(if *debug_goes { strip(data) } else { data }) }
         }
-        Node::Bytes { data, mode } => Kind::File { mode: mode & 0o7777, data: Cow::Borrowed(data) },
+        Node::Bytes { data, mode } => Kind::File { mode: mode & 0o7777, data: Cow::Borrowed(data.data()) },
         Node::Dir => Kind::Dir { mode: DIR_MODE },
         Node::Symlink { target } => Kind::Symlink { target },
         Node::Char { mode, major, minor } => Kind::Char { mode: mode & 0o7777, major: *major, minor: *minor },

@@ -41,25 +41,19 @@ pub(crate) fn hex(hasher: &blake3::Hasher) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// Looks for the image of a spec, beginning at the spec's key.
-pub(crate) fn lookup(cache: &Cache, mut key: String) -> Result<Lookup, Error> {
+/// Looks for the image of a spec, beginning at the spec's key; `looked` is what its making has looked at just now.
+pub(crate) fn lookup(cache: &Cache, mut key: String, looked: &Observed) -> Result<Lookup, Error> {
     for _ in 0..CHAIN_LIMIT {
-        let Some(dir) = cache.get(RECIPES, &key)? else { break };
-        let Some((id, len_bytes, observed)) = read(&dir.join(RECIPE_FILE)) else {
-            trim::discard(cache, RECIPES, &key)?;
+        let Some((id, len_bytes, observed)) = read(&cache.entry_path(RECIPES, &key)?.join(RECIPE_FILE)) else {
+            if cache.get(RECIPES, &key)?.is_some() {
+                trim::discard(cache, RECIPES, &key)?;
+            }
             break;
         };
-        let now = observed.refreshed();
-        if now == observed {
-            return Ok(match Image::cached(cache, &id, len_bytes)? {
-                Some(image) => {
-                    trim::mark_used(&image.path);
-                    Lookup::Hit(image)
-                }
-                None => Lookup::Miss(key),
-            });
+        if observed.holds(looked) {
+            return Ok(Image::used(cache, &id, len_bytes)?.map_or(Lookup::Miss(key), Lookup::Hit));
         }
-        key = hex(hasher().update(key.as_bytes()).update(&now.encode()));
+        key = hex(hasher().update(key.as_bytes()).update(&observed.refreshed().encode()));
     }
     Ok(Lookup::Miss(key))
 }

@@ -22,11 +22,44 @@ const WRITE_BUFFER_BYTES: usize = 1 << 20;
 pub(crate) enum Item {
     Program { host: PathBuf, guest: String },
     File { host: PathBuf, guest: String, mode: u32 },
-    Bytes { guest: String, mode: u32, data: Arc<[u8]> },
+    Bytes { guest: String, mode: u32, data: Contents },
     Dir { guest: String },
     Symlink { guest: String, target: String },
     Char { guest: String, mode: u32, major: u32, minor: u32 },
 }
+
+/// Contents that come from no file.
+#[derive(Debug, Clone)]
+pub(crate) enum Contents {
+    Made(Arc<[u8]>),
+    /// Identified by its stamp, so that it need not be read to know that it is the same.
+    Stamped(&'static [u8], &'static str),
+}
+
+impl Contents {
+    pub(crate) fn data(&self) -> &[u8] {
+        match self {
+            Self::Made(data) => data,
+            Self::Stamped(data, _) => data,
+        }
+    }
+
+    /// What tells these contents from others.
+    fn identity(&self) -> &[u8] {
+        match self {
+            Self::Made(data) => data,
+            Self::Stamped(_, stamp) => stamp.as_bytes(),
+        }
+    }
+}
+
+impl PartialEq for Contents {
+    fn eq(&self, other: &Self) -> bool {
+        self.data() == other.data()
+    }
+}
+
+impl Eq for Contents {}
 
 /// A list of what an image holds. Guest paths are absolute; the directories above each path are made. Everything belongs
 /// to root, and modes are permission bits.
@@ -72,7 +105,14 @@ impl ImageSpec {
     /// Adds a file with these contents.
     #[must_use]
     pub fn bytes(self, guest: impl Into<String>, mode: u32, data: Vec<u8>) -> Self {
-        self.with(Item::Bytes { guest: guest.into(), mode, data: data.into() })
+        self.with(Item::Bytes { guest: guest.into(), mode, data: Contents::Made(data.into()) })
+    }
+
+    /// Adds a file with these contents, for which `stamp` stands: other contents must have another one. Saves hashing
+    /// them each time.
+    #[must_use]
+    pub fn stamped_bytes(self, guest: impl Into<String>, mode: u32, data: &'static [u8], stamp: &'static str) -> Self {
+        self.with(Item::Bytes { guest: guest.into(), mode, data: Contents::Stamped(data, stamp) })
     }
 
     /// Adds a directory, mode 0755.
@@ -104,7 +144,8 @@ impl ImageSpec {
     /// # Errors
     /// Each variant of [`Error`] says which input it is about.
     pub fn build(&self, cache: &Cache) -> Result<Image, Error> {
-        let key = match recipe::lookup(cache, self.key())? {
+        let (key, looked) = self.key();
+        let key = match recipe::lookup(cache, key, &looked)? {
             Lookup::Hit(image) => return Ok(image),
             Lookup::Miss(key) => key,
         };
@@ -116,8 +157,8 @@ impl ImageSpec {
         Ok(image)
     }
 
-    /// Identifies the spec and the present state of the files that it names.
-    fn key(&self) -> String {
+    /// Identifies the spec and the present state of the files that it names, and is that state.
+    fn key(&self) -> (String, Observed) {
         let mut observed = Observed::default();
         let mut hasher = recipe::hasher();
         let mut feed = |field: &[u8]| {
@@ -135,14 +176,15 @@ impl ImageSpec {
                     feed(format!("{item:?}").as_bytes());
                 }
                 Item::Bytes { guest, mode, data } => {
-                    feed(format!("bytes {guest:?} {mode}").as_bytes());
-                    feed(data);
+                    let kind = if matches!(data, Contents::Made(_)) { "bytes" } else { "stamped" };
+                    feed(format!("{kind} {guest:?} {mode}").as_bytes());
+                    feed(data.identity());
                 }
                 Item::Dir { .. } | Item::Symlink { .. } | Item::Char { .. } => feed(format!("{item:?}").as_bytes()),
             }
         }
         feed(&observed.encode());
-        recipe::hex(&hasher)
+        (recipe::hex(&hasher), observed)
     }
 }
 
@@ -158,12 +200,12 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of this id and length, if the cache has it whole.
-    pub(crate) fn cached(cache: &Cache, id: &str, len_bytes: u64) -> Result<Option<Self>, Error> {
-        let Some(dir) = cache.get(IMAGES, id)? else { return Ok(None) };
-        let path = dir.join(IMAGE_FILE);
-        let whole = std::fs::metadata(&path).is_ok_and(|meta| meta.len() == len_bytes);
-        Ok(whole.then(|| Self { path, id: id.to_owned(), len_bytes }))
+    /// The image of this id and length, if the cache has it whole; it counts as used.
+    pub(crate) fn used(cache: &Cache, id: &str, len_bytes: u64) -> Result<Option<Self>, Error> {
+        let path = cache.entry_path(IMAGES, id)?.join(IMAGE_FILE);
+        let Some(meta) = std::fs::metadata(&path).ok().filter(|meta| meta.len() == len_bytes) else { return Ok(None) };
+        trim::mark_used(&path, &meta);
+        Ok(Some(Self { path, id: id.to_owned(), len_bytes }))
     }
 }
 
@@ -171,7 +213,7 @@ fn store(cache: &Cache, members: &[archive::Member]) -> Result<Image, Error> {
     let mut counted = Counted { hasher: blake3::Hasher::new(), len_bytes: 0 };
     archive::write(members, &mut counted).map_err(|source| write_error(cache.root(), source))?;
     let (id, len_bytes) = (recipe::hex(&counted.hasher), counted.len_bytes);
-    if let Some(image) = Image::cached(cache, &id, len_bytes)? {
+    if let Some(image) = Image::used(cache, &id, len_bytes)? {
         return Ok(image);
     }
     if cache.get(IMAGES, &id)?.is_some() {

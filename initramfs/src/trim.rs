@@ -5,6 +5,7 @@ use crate::Error;
 use crate::recipe::RECIPES;
 use crate::spec::{IMAGE_FILE, IMAGES};
 use ktstr_cache::Cache;
+use std::fs::Metadata;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -29,10 +30,9 @@ pub(crate) fn discard(cache: &Cache, kind: &str, id: &str) -> Result<(), Error> 
 }
 
 /// Notes the use of an image in its file's time, seldom enough to cost nothing. Best effort, as above.
-pub(crate) fn mark_used(image: &Path) {
+pub(crate) fn mark_used(image: &Path, meta: &Metadata) {
     let now = SystemTime::now();
-    let made = std::fs::metadata(image).and_then(|meta| meta.modified());
-    if made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > IN_USE / 4)) {
+    if meta.modified().is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > IN_USE / 4)) {
         let _ = std::fs::File::open(image).and_then(|file| file.set_modified(now));
     }
 }
@@ -84,12 +84,13 @@ mod tests {
     #[test]
     fn use_makes_an_image_young() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let modified = || file.as_file().metadata().unwrap().modified().unwrap();
+        let meta = || file.as_file().metadata().unwrap();
+        let modified = || meta().modified().unwrap();
         file.as_file().set_modified(SystemTime::now() - 2 * IN_USE).unwrap();
-        mark_used(file.path());
+        mark_used(file.path(), &meta());
         assert!(modified() > SystemTime::now() - IN_USE);
         let recent = modified();
-        mark_used(file.path());
+        mark_used(file.path(), &meta());
         assert_eq!(modified(), recent);
     }
 

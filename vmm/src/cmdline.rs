@@ -19,9 +19,11 @@ const COMMON: &[&str] = &[
     // took most of two CPUs for ten seconds of guest time under emulation, DAMON samples memory for ever.
     "cryptomgr.notests=1",
     "damon_stat.enabled=N",
-    // A quarter of an emulated boot: rewriting the print formats of trace events so that names stand for numbers, and
-    // checking certificates for modules that nobody loads.
-    "initcall_blacklist=trace_eval_init,load_system_certificate_list,load_revocation_certificate_list",
+    // A quarter of an emulated boot: rewriting the print formats of trace events so that names stand for numbers, looking
+    // up the name of every function that can be traced, to leave out of the list those that are overridden, and checking
+    // certificates for modules that nobody loads.
+    "initcall_blacklist=trace_eval_init,ftrace_check_for_weak_functions,load_system_certificate_list,\
+     load_revocation_certificate_list",
     // The agent, in the initramfs.
     "rdinit=/init",
 ];

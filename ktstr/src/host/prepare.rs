@@ -1,6 +1,6 @@
 //! What a machine needs before it can be made: a kernel, the boot image, the payload.
 
-use crate::host::agent::AGENT;
+use crate::host::agent::{AGENT, AGENT_STAMP};
 use crate::host::progress::Bar;
 use ktstr_cache::Cache;
 use ktstr_initramfs::{Image, ImageSpec};
@@ -68,7 +68,8 @@ pub(crate) fn kernel(cache: &Cache, spec: &str) -> Result<Kernel, PrepareError> 
 
 /// The boot image: the agent and nothing else.
 pub(crate) fn boot_image(cache: &Cache) -> Result<Image, PrepareError> {
-    let spec = ImageSpec::new().dir("/dev").node("/dev/console", 0o600, 5, 1).bytes("/init", 0o755, AGENT.to_vec());
+    let spec = ImageSpec::new().dir("/dev").node("/dev/console", 0o600, 5, 1);
+    let spec = spec.stamped_bytes("/init", 0o755, AGENT, AGENT_STAMP);
     spec.build(cache).map_err(|source| PrepareError::Image { what: "boot image", source })
 }
 

@@ -102,13 +102,17 @@ pub(crate) fn run(
     let made = Instant::now();
     let mut vm = Vm::new(config)?;
     let reserved = Reserved::format(vm.reserved()?)?;
-    reserved.put_payload(payload, payload_bytes)?;
-    let order = encode(order);
-    if !reserved.orders_out()?.push(&order) {
-        return Err(SessionError::OrderTooLarge { bytes: order.len() });
-    }
     let ring = reserved.bulk_in()?;
-    vm.start()?;
+    let real_time = config.accel == Chosen::Kvm;
+    if real_time {
+        // The guest boots meanwhile.
+        vm.start()?;
+        deliver(&reserved, payload, payload_bytes, order)?;
+    } else {
+        // What a guest with a clock of its own sees must not depend on when the host got round to it.
+        deliver(&reserved, payload, payload_bytes, order)?;
+        vm.start()?;
+    }
     let mut session = Session {
         vm,
         frames: FrameReader::default(),
@@ -117,11 +121,23 @@ pub(crate) fn run(
         phase_began: made,
         phase_began_run_ns: 0,
         clocks_at_hello: Vec::new(),
-        real_time: config.accel == Chosen::Kvm,
+        real_time,
         seen: Observations::default(),
     };
     session.watch(deadlines)?;
     Ok(session.seen)
+}
+
+/// Puts the payload and then the order into the reserved range.
+fn deliver(
+    reserved: &Reserved<RamRegion>,
+    payload: &mut File,
+    payload_bytes: usize,
+    order: &Run,
+) -> Result<(), SessionError> {
+    reserved.put_payload(payload, payload_bytes)?;
+    let order = encode(order);
+    if reserved.orders_out()?.push(&order) { Ok(()) } else { Err(SessionError::OrderTooLarge { bytes: order.len() }) }
 }
 
 struct Session {

@@ -87,7 +87,8 @@ impl Machine for KvmMachine {
 
 /// What this backend adds to the kernel command line.
 fn kernel_words(topology: Topology) -> Vec<String> {
-    let mut words = vec!["no_timer_check".to_owned()];
+    // There is no bus to be looked for.
+    let mut words = vec!["no_timer_check".to_owned(), "pci=off".to_owned()];
     if ApicIds::new(topology).max() >= FIRST_WIDE_APIC_ID {
         // KVM's interrupt controller for devices reaches only the first 255 CPUs.
         words.push("irqaffinity=0-7".to_owned());

@@ -4,6 +4,7 @@ use super::{ApicIds, Leaves};
 use ktstr_wire::Topology;
 
 const FEATURES: u32 = 1;
+const EXTENDED_FEATURES: u32 = 7;
 const PERFORMANCE_COUNTERS: u32 = 0xa;
 pub(super) const TOPOLOGY: u32 = 0xb;
 const KVM_FEATURES: u32 = 0x4000_0001;
@@ -12,6 +13,9 @@ const ECX_VMX: u32 = 1 << 5;
 const ECX_X2APIC: u32 = 1 << 21;
 const ECX_TSC_DEADLINE: u32 = 1 << 24;
 const ECX_HYPERVISOR: u32 = 1 << 31;
+/// Leaf 7.
+const ECX_PKU: u32 = 1 << 3;
+const ECX_OSPKE: u32 = 1 << 4;
 const EDX_HTT: u32 = 1 << 28;
 
 /// Level types of leaf 0xB (SDM volume 2, CPUID).
@@ -36,6 +40,10 @@ pub(super) fn describe(leaves: &mut Leaves, topology: Topology, ids: &ApicIds) {
         leaf.ebx = (leaf.ebx & 0xff00) | u32::min(package_ids, 0xff) << 16;
         leaf.edx = if topology.cpus_per_llc() > 1 { leaf.edx | EDX_HTT } else { leaf.edx & !EDX_HTT };
     });
+    // Protection keys are kept with XSAVE; a kernel that finds one without the other warns.
+    if !super::has_xsave(&leaves.0) {
+        leaves.change(EXTENDED_FEATURES, 0, |leaf| leaf.ecx &= !(ECX_PKU | ECX_OSPKE));
+    }
     // The guest would spend a counter, and exits, on its lockup detector.
     leaves.change(PERFORMANCE_COUNTERS, 0, |leaf| (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = (0, 0, 0, 0));
     leaves.replace(TOPOLOGY, levels(topology, ids));

@@ -171,3 +171,12 @@ fn ids_above_254_are_announced() {
     assert_eq!(features(Topology::new(1, 255, 1)) & 1 << 15, 0);
     assert_eq!(features(Topology::new(1, 256, 1)) & 1 << 15, 1 << 15);
 }
+
+#[test]
+fn protection_keys_go_with_xsave() {
+    let with = |xsave: u32| {
+        let host = [vendor_leaf(b"AuthenticAMD"), entry(1, 0, [0, 0, xsave << 26, 0]), entry(7, 0, [0, 0, 1 << 3, 0])];
+        Cpu(Leaves(CpuIdTemplate::new(&host, Topology::new(1, 2, 1)).for_cpu(0))).leaf(7, 0).ecx
+    };
+    assert_eq!((with(1), with(0)), (1 << 3, 0));
+}

@@ -110,7 +110,8 @@ fn memory(vm: &VmFd, bytes: &[u8]) -> Result<GuestMemoryMmap, Error> {
     Ok(memory)
 }
 
-/// Runs the guest on a thread of its own, which is left behind, with all that the guest uses, if nothing gets it back.
+/// Runs the guest on a thread of its own, which is left behind: the host takes its time over removing a machine, and one
+/// that nothing gets back keeps all that it uses.
 fn run(mut guest: Guest, limit: Duration) -> Result<(), Error> {
     let kick = Arc::new(Kick::new(&guest.vcpu)?);
     let stop = Arc::new(AtomicBool::new(false));
@@ -128,17 +129,16 @@ fn run(mut guest: Guest, limit: Duration) -> Result<(), Error> {
     };
     let thread = thread.map_err(Error::io("start a thread"))?;
     let timed_out = Error::ProbeTimedOut { limit_ms: limit.as_millis() as u64 };
-    let outcome = verdict.recv_timeout(limit).unwrap_or(Err(timed_out));
+    if let Ok(outcome) = verdict.recv_timeout(limit) {
+        return outcome;
+    }
     stop.store(true, Ordering::Relaxed);
     let patience = Instant::now();
     while !thread.is_finished() && patience.elapsed() < GIVE_UP {
         kick.kick();
         std::thread::sleep(RETRY);
     }
-    if thread.is_finished() {
-        let _ = thread.join();
-    }
-    outcome
+    Err(timed_out)
 }
 
 #[cfg(test)]
