@@ -38,6 +38,15 @@ impl Trace {
         self.mark.watch(&format!("port == {port} && val == {byte} && comm ~ \"{threads}\""))
     }
 
+    /// Watches nothing.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub(super) fn rest(&self) -> Result<()> {
+        self.entry.rest()?;
+        self.mark.rest()
+    }
+
     /// When the boot CPU was first entered.
     ///
     /// # Errors
@@ -75,11 +84,18 @@ impl Instance {
     }
 
     fn watch(&self, filter: &str) -> Result<()> {
-        let event = |file: &str| format!("events/kvm/{}/{file}", self.event);
-        self.set(&event("enable"), "0")?;
+        self.rest()?;
         self.set("trace", "")?;
-        self.set(&event("filter"), filter)?;
-        self.set(&event("enable"), "1")
+        self.set(&self.event_file("filter"), filter)?;
+        self.set(&self.event_file("enable"), "1")
+    }
+
+    fn rest(&self) -> Result<()> {
+        self.set(&self.event_file("enable"), "0")
+    }
+
+    fn event_file(&self, name: &str) -> String {
+        format!("events/kvm/{}/{name}", self.event)
     }
 
     fn first_s(&self) -> Result<f64> {
@@ -100,7 +116,7 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         // A trace that stays costs nothing but its buffer; the kernel removes it when the machine goes.
-        let _ = self.set(&format!("events/kvm/{}/enable", self.event), "0");
+        let _ = self.rest();
         let _ = std::fs::remove_dir(&self.dir);
     }
 }
