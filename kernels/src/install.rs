@@ -14,7 +14,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Options that tests and the monitor ask for; recorded, so that a warm start need not read the configuration.
-const FEATURES: [&str; 23] = [
+const FEATURES: [&str; 22] = [
     "SCHED_CLASS_EXT",
     "DEBUG_INFO_BTF",
     "BPF_SYSCALL",
@@ -37,7 +37,6 @@ const FEATURES: [&str; 23] = [
     "DEVTMPFS",
     "KALLSYMS",
     "BINFMT_ELF",
-    "MAGIC_SYSRQ",
 ];
 
 /// What the maker of an entry knows beforehand.
