@@ -141,6 +141,35 @@ impl RamLayout {
     }
 }
 
+/// A piece of RAM of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeRange {
+    /// The node.
+    pub node: u32,
+    /// Where.
+    pub range: Range,
+}
+
+/// Where the nodes' RAM lies, given its sizes in bytes: nodes follow each other through low and then high RAM.
+pub fn node_ranges(layout: &RamLayout, node_bytes: &[u64]) -> Vec<NodeRange> {
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    for (node, bytes) in (0..).zip(node_bytes) {
+        let end = start + bytes;
+        let low_end = end.min(layout.low.bytes);
+        if start < low_end {
+            ranges.push(NodeRange { node, range: Range { gpa: start, bytes: low_end - start } });
+        }
+        if let Some(high) = layout.high.filter(|_| end > layout.low.bytes) {
+            let first = start.max(layout.low.bytes);
+            let gpa = high.gpa + (first - layout.low.bytes);
+            ranges.push(NodeRange { node, range: Range { gpa, bytes: end - first } });
+        }
+        start = end;
+    }
+    ranges
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +191,20 @@ mod tests {
         assert_eq!(layout.low.bytes + high.bytes, 5000 * MIB);
         assert_eq!(high.gpa, HIGH_RAM_START);
         assert!(layout.reserved.gpa + layout.reserved.bytes <= layout.low.bytes);
+    }
+
+    #[test]
+    fn nodes_share_all_ram() {
+        let layout = RamLayout::new(5000 * MIB, 64 * MIB).unwrap();
+        let sizes = [1500 * MIB, 1500 * MIB, 2000 * MIB];
+        let ranges = node_ranges(&layout, &sizes);
+        for (node, bytes) in (0..).zip(sizes) {
+            let sum: u64 = ranges.iter().filter(|range| range.node == node).map(|range| range.range.bytes).sum();
+            assert_eq!(sum, bytes, "node {node}");
+        }
+        assert_eq!(ranges[1].range, Range { gpa: 1500 * MIB, bytes: 548 * MIB });
+        assert_eq!(ranges[2].range, Range { gpa: 4096 * MIB, bytes: 952 * MIB });
+        assert_eq!(ranges[3], NodeRange { node: 2, range: Range { gpa: 5048 * MIB, bytes: 2000 * MIB } });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The guest's RAM, as the host sees it.
 
 use crate::error::Error;
-use crate::layout::{RESERVED_ALIGN, RamLayout, Range};
+use crate::layout::{NodeRange, RESERVED_ALIGN, RamLayout, Range, node_ranges};
 use crate::memfd;
 use crate::private_pages::{self, PrivatePages};
 use ktstr_wire::{MappedRegion, Region};
@@ -53,10 +53,10 @@ impl GuestRam {
                 files.collect::<io::Result<_>>().map_err(host_memory)?
             }
         };
-        let pieces = pieces(&layout, &node_bytes);
+        let nodes = node_ranges(&layout, &node_bytes);
         let mapped = match backing {
-            Backing::Private => map_private(&pieces),
-            Backing::SharedFiles => map_files(&pieces, &files),
+            Backing::Private => map_private(&nodes),
+            Backing::SharedFiles => map_files(&nodes, &files),
         };
         Ok(Self { layout, node_bytes, files, mapped: Arc::new(mapped.map_err(host_memory)?) })
     }
@@ -136,46 +136,23 @@ fn node_sizes(bytes: u64, numa_nodes: u32) -> Vec<u64> {
     (0..nodes).map(|node| if node + 1 == nodes { bytes - each * (nodes - 1) } else { each }).collect()
 }
 
-/// A range of guest-physical addresses, in one node.
-struct Piece {
-    range: Range,
-    node: usize,
-    /// Where it begins in the node's share.
-    offset: u64,
-}
-
-/// What to map where: the nodes' shares follow each other through low and then high RAM.
-fn pieces(layout: &RamLayout, node_bytes: &[u64]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut before = 0;
-    for (node, bytes) in node_bytes.iter().enumerate() {
-        let (start, end) = (before, before + bytes);
-        before = end;
-        let low_end = end.min(layout.low.bytes);
-        if start < low_end {
-            pieces.push(Piece { range: Range { gpa: start, bytes: low_end - start }, node, offset: 0 });
-        }
-        if let Some(high) = layout.high.filter(|_| end > layout.low.bytes) {
-            let first = start.max(layout.low.bytes);
-            let range = Range { gpa: high.gpa + (first - layout.low.bytes), bytes: end - first };
-            pieces.push(Piece { range, node, offset: first - start });
-        }
-    }
-    pieces
-}
-
-fn map_files(pieces: &[Piece], files: &[Arc<File>]) -> io::Result<Mapped> {
-    let ranges = pieces.iter().map(|piece| {
-        let file = files.get(piece.node).map(|file| FileOffset::from_arc(Arc::clone(file), piece.offset));
-        (GuestAddress(piece.range.gpa), piece.range.bytes as usize, file)
+fn map_files(nodes: &[NodeRange], files: &[Arc<File>]) -> io::Result<Mapped> {
+    let mut mapped_bytes = vec![0; files.len()];
+    let ranges = nodes.iter().map(|NodeRange { node, range }| {
+        let node = *node as usize;
+        let file = files.get(node).zip(mapped_bytes.get_mut(node)).map(|(file, mapped)| {
+            let offset = std::mem::replace(mapped, *mapped + range.bytes);
+            FileOffset::from_arc(Arc::clone(file), offset)
+        });
+        (GuestAddress(range.gpa), range.bytes as usize, file)
     });
     let memory = GuestMemoryMmap::from_ranges_with_files(ranges.collect::<Vec<_>>()).map_err(other)?;
     Ok(Mapped { memory, _pages: Vec::new() })
 }
 
-fn map_private(pieces: &[Piece]) -> io::Result<Mapped> {
+fn map_private(nodes: &[NodeRange]) -> io::Result<Mapped> {
     let (mut all_pages, mut regions) = (Vec::new(), Vec::new());
-    for Piece { range, .. } in pieces {
+    for NodeRange { range, .. } in nodes {
         let pages = PrivatePages::map(range.bytes as usize)?;
         let start = pages.start().as_ptr();
         // SAFETY: mapped just now, with this size and these flags; `Mapped` drops the region before the pages.

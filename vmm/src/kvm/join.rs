@@ -27,10 +27,7 @@ pub(super) fn join_all(
         // Asked first, so that the threads are looked at once more after the time is up.
         let late = began.elapsed() >= limit;
         urge();
-        if threads.iter().all(JoinHandle::is_finished) {
-            break;
-        }
-        if late {
+        if late || threads.iter().all(JoinHandle::is_finished) {
             break;
         }
         std::thread::sleep(rest);

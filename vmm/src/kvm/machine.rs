@@ -5,7 +5,7 @@ use super::devices::Ports;
 use super::threads::VcpuThreads;
 use super::{Error, acpi, boot, system, vcpu};
 use crate::config::VmConfig;
-use crate::layout::{KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
+use crate::layout::{self, KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::serial_log::SerialLog;
@@ -163,7 +163,7 @@ fn map_ram(vm: &VmFd, ram: &GuestRam) -> Result<(), Error> {
 /// Puts tables, kernel and initramfs into memory; returns where the kernel starts.
 fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> {
     let place = ram.layout().acpi();
-    let memory = acpi::node_ranges(ram.layout(), ram.node_bytes());
+    let memory = layout::node_ranges(ram.layout(), ram.node_bytes());
     let no_room = boot::Error::NoRoom { what: "the set of ACPI tables", gpa: place.gpa, bytes: place.bytes };
     let tables = acpi::build(config.topology, &memory, place).ok_or(no_room)?;
     boot::put(ram.mapped(), "the set of ACPI tables", place.gpa, &tables.bytes)?;

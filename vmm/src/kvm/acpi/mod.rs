@@ -10,10 +10,9 @@ mod madt;
 mod numa;
 
 pub(crate) use dsdt::SLEEP_TYPE_OFF;
-pub(crate) use numa::{NodeRange, node_ranges};
 
 use super::cpuid::ApicIds;
-use crate::layout::Range;
+use crate::layout::{NodeRange, Range};
 use acpi_tables::Aml;
 use acpi_tables::rsdp::Rsdp;
 use acpi_tables::sdt::Sdt;

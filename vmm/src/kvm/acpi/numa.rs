@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::kvm::cpuid::ApicIds;
-use crate::layout::{RamLayout, Range};
+use crate::layout::NodeRange;
 use acpi_tables::sdt::Sdt;
 use ktstr_wire::Topology;
 
@@ -13,35 +13,6 @@ const X2APIC: u8 = 2;
 const ENABLED: u32 = 1;
 const LOCAL_DISTANCE: u8 = 10;
 const REMOTE_DISTANCE: u8 = 20;
-
-/// A piece of RAM of one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NodeRange {
-    /// The node.
-    pub(crate) node: u32,
-    /// Where.
-    pub(crate) range: Range,
-}
-
-/// Where the nodes' RAM lies, given its sizes in bytes: nodes follow each other through low and then high RAM.
-pub(crate) fn node_ranges(layout: &RamLayout, node_bytes: &[u64]) -> Vec<NodeRange> {
-    let mut ranges = Vec::new();
-    let mut start = 0;
-    for (node, bytes) in (0..).zip(node_bytes) {
-        let end = start + bytes;
-        let low_end = end.min(layout.low.bytes);
-        if start < low_end {
-            ranges.push(NodeRange { node, range: Range { gpa: start, bytes: low_end - start } });
-        }
-        if let Some(high) = layout.high.filter(|_| end > layout.low.bytes) {
-            let first = start.max(layout.low.bytes);
-            let gpa = high.gpa + (first - layout.low.bytes);
-            ranges.push(NodeRange { node, range: Range { gpa, bytes: end - first } });
-        }
-        start = end;
-    }
-    ranges
-}
 
 /// The static resource affinity table.
 pub(super) fn affinities(topology: Topology, ids: &ApicIds, memory: &[NodeRange]) -> Sdt {
@@ -77,22 +48,7 @@ pub(super) fn distances(nodes: u32) -> Sdt {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn nodes_share_all_ram() {
-        let layout = RamLayout::new(5000 * MIB, 64 * MIB).unwrap();
-        let sizes = [1500 * MIB, 1500 * MIB, 2000 * MIB];
-        let ranges = node_ranges(&layout, &sizes);
-        for (node, bytes) in (0..).zip(sizes) {
-            let sum: u64 = ranges.iter().filter(|range| range.node == node).map(|range| range.range.bytes).sum();
-            assert_eq!(sum, bytes, "node {node}");
-        }
-        assert_eq!(ranges[1].range, Range { gpa: 1500 * MIB, bytes: 548 * MIB });
-        assert_eq!(ranges[2].range, Range { gpa: 4096 * MIB, bytes: 952 * MIB });
-        assert_eq!(ranges[3], NodeRange { node: 2, range: Range { gpa: 5048 * MIB, bytes: 2000 * MIB } });
-    }
+    use crate::layout::Range;
 
     #[test]
     fn cpus_and_ram_have_their_node() {

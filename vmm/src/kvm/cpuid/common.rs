@@ -4,7 +4,7 @@ use super::{ApicIds, Leaves};
 use ktstr_wire::Topology;
 
 const FEATURES: u32 = 1;
-const EXTENDED_FEATURES: u32 = 7;
+pub(super) const STRUCTURED_FEATURES: u32 = 7;
 const PERFORMANCE_COUNTERS: u32 = 0xa;
 pub(super) const TOPOLOGY: u32 = 0xb;
 const KVM_FEATURES: u32 = 0x4000_0001;
@@ -42,7 +42,7 @@ pub(super) fn describe(leaves: &mut Leaves, topology: Topology, ids: &ApicIds) {
     });
     // Protection keys are kept with XSAVE; a kernel that finds one without the other warns.
     if !super::has_xsave(&leaves.0) {
-        leaves.change(EXTENDED_FEATURES, 0, |leaf| leaf.ecx &= !(ECX_PKU | ECX_OSPKE));
+        leaves.change(STRUCTURED_FEATURES, 0, |leaf| leaf.ecx &= !(ECX_PKU | ECX_OSPKE));
     }
     // The guest would spend a counter, and exits, on its lockup detector.
     leaves.change(PERFORMANCE_COUNTERS, 0, |leaf| (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = (0, 0, 0, 0));

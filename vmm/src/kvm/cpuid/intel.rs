@@ -1,9 +1,9 @@
 //! Leaves of Intel's processors (SDM volume 2, CPUID).
 
+use super::common::STRUCTURED_FEATURES;
 use super::{ApicIds, Leaves};
 
 const CACHES: u32 = 4;
-const STRUCTURED_FEATURES: u32 = 7;
 const HYBRID: u32 = 0x1a;
 /// Leaf 0x1F, which is preferred to 0xB where it exists.
 pub(super) const TOPOLOGY_V2: u32 = 0x1f;

@@ -5,6 +5,7 @@
 
 mod program;
 
+use super::join::join_all;
 use super::kick::Kick;
 use super::{Error, cpuid, registers, system, vcpu};
 use crate::layout::{KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
@@ -14,14 +15,13 @@ use program::Step;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// A thousand times what a sound host needs, so that a busy one is not taken for a broken one.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Time between two tries to get the vCPU's thread out of the guest, and how long to go on.
-const RETRY: Duration = Duration::from_millis(1);
+/// How long to try to get the vCPU's thread out of the guest.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
 /// Whether KVM here can run a stock kernel. The device is `/dev/kvm`, or what the variable `KTSTR_KVM_DEVICE` names.
@@ -133,11 +133,8 @@ fn run(mut guest: Guest, limit: Duration) -> Result<(), Error> {
         return outcome;
     }
     stop.store(true, Ordering::Relaxed);
-    let patience = Instant::now();
-    while !thread.is_finished() && patience.elapsed() < GIVE_UP {
-        kick.kick();
-        std::thread::sleep(RETRY);
-    }
+    // Whether it comes back or is left, the answer is the same.
+    let _ = join_all(&mut vec![thread], GIVE_UP, || kick.kick());
     Err(timed_out)
 }
 
