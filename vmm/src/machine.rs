@@ -39,6 +39,12 @@ pub(crate) trait Machine: Send {
     /// Lets the vCPUs run.
     fn start(&mut self) -> Result<(), Error>;
 
+    /// As [`crate::Vm::type_into_console`].
+    fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), Error>;
+
+    /// As [`crate::Vm::send_break`].
+    fn send_break(&mut self) -> Result<(), Error>;
+
     /// Why the machine stopped, once it has.
     fn exit(&mut self) -> Option<Exit>;
 

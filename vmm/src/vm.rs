@@ -76,6 +76,30 @@ impl Vm {
         self.control.read_new().map_err(|source| Error::SerialLog { port: "COM2", source })
     }
 
+    /// Types into the guest's console: the bytes arrive on COM1 in their order, as fast as the guest takes them. Returns at
+    /// once; what the guest has not taken yet is kept for it, however much that is.
+    ///
+    /// What comes before the guest's driver has opened the port can be lost, as on a real one. Under emulation each byte
+    /// arrives at a moment of the host's, so a run in which something is typed is not the same twice.
+    ///
+    /// # Errors
+    /// When the machine is gone, or the host is out of resources.
+    pub fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.machine.type_into_console(bytes)
+    }
+
+    /// Sends a BREAK to the guest's console. Linux takes the byte after it for a SysRq command, if it comes within five
+    /// seconds of guest time (Documentation/admin-guide/sysrq.rst).
+    ///
+    /// Under emulation it overtakes what was typed before and has not been taken by the guest: wait for what that brings
+    /// about. What is typed after it stays behind it.
+    ///
+    /// # Errors
+    /// As [`Vm::type_into_console`].
+    pub fn send_break(&mut self) -> Result<(), Error> {
+        self.machine.send_break()
+    }
+
     /// Why the machine stopped, once it has.
     pub fn exit(&mut self) -> Option<Exit> {
         self.machine.exit()

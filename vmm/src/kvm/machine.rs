@@ -26,6 +26,7 @@ const FIRST_WIDE_APIC_ID: u32 = 255;
 /// A machine. The fields are in the order in which they may be dropped.
 pub(crate) struct KvmMachine {
     threads: VcpuThreads,
+    ports: Arc<Ports>,
     _vm: VmFd,
 }
 
@@ -62,7 +63,7 @@ impl KvmMachine {
         }
         let ports = Arc::new(Ports::new(&vm, console, control)?);
         let threads = VcpuThreads::new(vcpus, &ports, ram)?;
-        Ok(Self { threads, _vm: vm })
+        Ok(Self { threads, ports, _vm: vm })
     }
 }
 
@@ -70,6 +71,14 @@ impl Machine for KvmMachine {
     fn start(&mut self) -> Result<(), crate::Error> {
         self.threads.start();
         Ok(())
+    }
+
+    fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {
+        Ok(self.ports.type_into_console(bytes).map_err(Error::from)?)
+    }
+
+    fn send_break(&mut self) -> Result<(), crate::Error> {
+        Ok(self.ports.send_break().map_err(Error::from)?)
     }
 
     fn exit(&mut self) -> Option<Exit> {

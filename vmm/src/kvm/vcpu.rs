@@ -77,8 +77,7 @@ pub(super) fn run(vcpu: &mut VcpuFd, ports: &Ports, stop: impl Fn() -> bool) -> 
                 Err(error) => Some(Exit::Broken(error.to_string())),
             },
             Ok(VcpuExit::IoIn(port, bytes)) => {
-                ports.read(port, bytes);
-                None
+                ports.read(port, bytes).err().map(|error| Exit::Broken(error.to_string()))
             }
             Ok(VcpuExit::MmioRead(_, bytes)) => {
                 Ports::read_memory(bytes);

@@ -15,6 +15,9 @@ const ICOUNT_SHIFT: u32 = 3;
 /// Start of the guest's real-time clock. Fixed, because the host's would make each run another.
 const RTC_BASE: &str = "2026-01-01T00:00:00";
 
+/// The console's character device.
+pub(super) const COM1: &str = "com1";
+
 /// Descriptors that the process inherits.
 pub struct Files<'a> {
     /// Each NUMA node's RAM: descriptor and size in bytes.
@@ -23,12 +26,14 @@ pub struct Files<'a> {
     pub console: RawFd,
     /// COM2's log.
     pub control: RawFd,
+    /// The reading end of COM1's input.
+    pub input: RawFd,
 }
 
 impl Files<'_> {
     /// All of them.
     pub fn all(&self) -> Vec<RawFd> {
-        self.ram_nodes.iter().map(|(fd, _)| *fd).chain([self.console, self.control]).collect()
+        self.ram_nodes.iter().map(|(fd, _)| *fd).chain([self.console, self.control, self.input]).collect()
     }
 }
 
@@ -73,7 +78,7 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
             add("-numa", format!("cpu,node-id={},socket-id={llc}", config.topology.node_of_llc(llc)));
         }
     }
-    for (port, fd) in [("com1", files.console), ("com2", files.control)] {
+    for (port, fd) in [(COM1, files.console), ("com2", files.control)] {
         add("-chardev", format!("file,id={port},path=/proc/self/fd/{fd}"));
         add("-serial", format!("chardev:{port}"));
     }
@@ -119,7 +124,7 @@ mod tests {
             accel: Chosen::Tcg,
         };
         let nodes: Vec<(RawFd, u64)> = (0..topology.numa_nodes).map(|node| (10 + node as RawFd, 256 << 20)).collect();
-        let files = Files { ram_nodes: &nodes, console: 20, control: 21 };
+        let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22 };
         let words = build(Version { major: 7, minor: 2 }, &config, &files, "quiet");
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }

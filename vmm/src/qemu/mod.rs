@@ -1,11 +1,12 @@
 //! The QEMU backend: the same guest under software emulation, deterministic by default.
 //!
 //! All vCPUs take turns on one host thread and guest time counts instructions (`-icount`), so a run is a function of its
-//! inputs and its seed. Nothing is fed in while it runs: the serial ports are files that take every byte at once, and
-//! the host's clock is not shown to the guest. What this cannot show: true parallelism, cache effects.
+//! inputs and its seed. Nothing is fed in while it runs, unless something is typed: the serial ports are files that take
+//! every byte at once, and the host's clock is not shown to the guest. What this cannot show: true parallelism, cache effects.
 
 pub mod args;
 mod find;
+mod input;
 mod process;
 mod qmp;
 
@@ -15,9 +16,11 @@ use crate::config::VmConfig;
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::serial_log::SerialLog;
+use input::Input;
 use process::Process;
+use serde_json::json;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 
 /// Why QEMU cannot be used.
@@ -63,6 +66,14 @@ pub enum Error {
         /// What QEMU said.
         stderr: String,
     },
+    /// Nothing can be typed.
+    #[error("cannot {action} the guest's console: {source}")]
+    Input {
+        /// What was being done: `type into` or `send a BREAK to`.
+        action: &'static str,
+        /// What came back.
+        source: io::Error,
+    },
 }
 
 fn said(stderr: &str) -> String {
@@ -73,6 +84,9 @@ fn said(stderr: &str) -> String {
 /// A machine in a QEMU process.
 pub(crate) struct QemuMachine {
     process: Process,
+    // Dropped last: its thread ends when QEMU has.
+    input: Input,
+    console: RawFd,
 }
 
 impl QemuMachine {
@@ -83,18 +97,47 @@ impl QemuMachine {
         control: &SerialLog,
     ) -> Result<Self, crate::Error> {
         let qemu = Qemu::find()?;
+        let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =
             ram.files().iter().map(|file| file.as_raw_fd()).zip(ram.node_bytes().iter().copied()).collect();
-        let files = args::Files { ram_nodes: &nodes, console: console.raw_fd(), control: control.raw_fd() };
+        let files = args::Files {
+            ram_nodes: &nodes,
+            console: console.raw_fd(),
+            control: control.raw_fd(),
+            input: guest_end.as_raw_fd(),
+        };
         let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
         let args = args::build(qemu.version, config, &files, &cmdline);
-        Ok(Self { process: Process::spawn(&qemu.program, args, &files.all())? })
+        let process = Process::spawn(&qemu.program, args, &files.all())?;
+        Ok(Self { process, input, console: console.raw_fd() })
     }
+}
+
+fn cannot_type(source: io::Error) -> Error {
+    Error::Input { action: "type into", source }
 }
 
 impl Machine for QemuMachine {
     fn start(&mut self) -> Result<(), crate::Error> {
         Ok(self.process.cont()?)
+    }
+
+    fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {
+        let (process, console) = (&mut self.process, self.console);
+        let typed = self.input.send(bytes, |input| {
+            // Until now COM1 had no input at all, so that a run in which nothing is typed is a function of its seed.
+            let output = format!("/proc/self/fd/{console}");
+            let backend = json!({ "out": output, "append": true, "in": format!("/proc/self/fd/{input}") });
+            let backend = json!({ "type": "file", "data": backend });
+            process.execute("chardev-change", json!({ "id": args::COM1, "backend": backend })).map(drop)
+        });
+        Ok(typed.map_err(cannot_type)?)
+    }
+
+    fn send_break(&mut self) -> Result<(), crate::Error> {
+        let sent = self.process.execute("chardev-send-break", json!({ "id": args::COM1 }));
+        sent.map_err(|source| Error::Input { action: "send a BREAK to", source })?;
+        Ok(())
     }
 
     fn exit(&mut self) -> Option<Exit> {

@@ -4,6 +4,7 @@ use super::Error;
 use crate::machine::{Exit, VcpuClock};
 use crate::memfd;
 use crate::qemu::qmp::Session;
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -50,7 +51,15 @@ impl Process {
 
     /// Lets the guest run.
     pub(crate) fn cont(&mut self) -> Result<(), Error> {
-        self.execute("cont").map(drop)
+        self.bring_up("cont").map(drop)
+    }
+
+    /// Runs a QMP command.
+    pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> io::Result<Value> {
+        match &mut self.qmp {
+            Some(qmp) => qmp.execute(command, arguments),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Why the guest stopped, once it has.
@@ -80,16 +89,16 @@ impl Process {
     fn connect(&mut self, socket: UnixStream) -> Result<(), Error> {
         let session = Session::open(socket);
         self.qmp = Some(session.map_err(|error| self.not_up(format!("no QMP session: {error}")))?);
-        let cpus = self.execute("query-cpus-fast")?;
+        let cpus = self.bring_up("query-cpus-fast")?;
         let tids = cpus.as_array().into_iter().flatten().filter_map(|cpu| cpu["thread-id"].as_u64());
         self.vcpu_tids = tids.map(|tid| tid as u32).collect();
         self.vcpu_tids.dedup();
         Ok(())
     }
 
-    fn execute(&mut self, command: &str) -> Result<serde_json::Value, Error> {
-        let answer =
-            self.qmp.as_mut().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |qmp| qmp.execute(command));
+    /// A command without which the guest cannot run.
+    fn bring_up(&mut self, command: &str) -> Result<Value, Error> {
+        let answer = self.execute(command, json!({}));
         answer.map_err(|error| self.not_up(format!("the QMP command `{command}` failed: {error}")))
     }
 

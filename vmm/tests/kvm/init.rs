@@ -8,6 +8,10 @@ type Call = [u64; 6];
 const LOAD: u64 = 0x40_0000;
 const HEADERS_BYTES: u64 = 64 + 56;
 
+const READ: u64 = 0;
+const IOCTL: u64 = 16;
+const TCSETS: u64 = 0x5402;
+const STDIN: u64 = 0;
 const OPEN: u64 = 2;
 const CLOSE: u64 = 3;
 const WRITE: u64 = 1;
@@ -76,6 +80,24 @@ impl Init {
         self
     }
 
+    /// Turns off that the console repeats what is typed (termios(3), `ECHO`).
+    pub(crate) fn no_echo(mut self) -> Self {
+        // As the kernel starts (include/linux/tty.h, INIT_C_CC aside), without ECHO: ICRNL; OPOST, ONLCR; 115200 8N1, CREAD,
+        // CLOCAL; ISIG, ICANON.
+        let words = [0x100_u32, 0x5, 0x1cb2, 0x3];
+        let at = self.bytes(&[&words.map(u32::to_le_bytes).concat()[..], &[0; 20]].concat());
+        self.calls.push([IOCTL, STDIN, TCSETS, at, 0, 0]);
+        self
+    }
+
+    /// Reads a line of this many bytes from the console and prints it.
+    pub(crate) fn repeat_line(mut self, bytes: usize) -> Self {
+        let at = self.bytes(&vec![0; bytes]);
+        self.calls.push([READ, STDIN, at, bytes as u64, 0, 0]);
+        self.calls.push([WRITE, STDOUT, at, bytes as u64, 0, 0]);
+        self
+    }
+
     /// Sleeps for ever.
     pub(crate) fn pause(mut self) -> Self {
         self.calls.push([PAUSE, 0, 0, 0, 0, 0]);
@@ -118,9 +140,14 @@ impl Init {
 
     /// Strings lie at the end, behind code and calls; their addresses are fixed up in `elf`.
     fn string(&mut self, text: &str) -> u64 {
-        let at = STRINGS_MARK + self.strings.len() as u64;
-        self.strings.extend(text.as_bytes());
+        let at = self.bytes(text.as_bytes());
         self.strings.push(0);
+        at
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> u64 {
+        let at = STRINGS_MARK + self.strings.len() as u64;
+        self.strings.extend(bytes);
         at
     }
 

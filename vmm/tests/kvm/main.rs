@@ -7,6 +7,7 @@
 
 mod bare;
 mod init;
+mod typing;
 
 use init::Init;
 use ktstr_vmm::{Chosen, Exit, Vm, VmConfig};
@@ -344,4 +345,13 @@ fn an_idle_linux_can_be_stopped() {
     vm.stop().unwrap();
     assert_no_vcpu_threads();
     assert_eq!(vm.exit(), None);
+}
+
+#[test]
+#[ignore = "needs a genuine /dev/kvm and KTSTR_TEST_KERNEL"]
+fn what_is_typed_reaches_the_console() {
+    let _one = one_at_a_time();
+    let files = Files::new();
+    typing::check(files.linux(typing::guest(), Topology::new(1, 2, 1)));
+    assert_no_vcpu_threads();
 }

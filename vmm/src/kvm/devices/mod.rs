@@ -5,6 +5,7 @@
 mod sleep;
 mod uart;
 
+use uart::Signal;
 pub(crate) use uart::Uart;
 
 use crate::layout::{ACPI_SLEEP, COM1, COM2, I8042};
@@ -45,6 +46,14 @@ pub enum Error {
         port: &'static str,
         /// What came back.
         source: io::Error,
+    },
+    /// The guest cannot be told of its input.
+    #[error("cannot tell the guest of what arrives on {port}: {why}")]
+    Receive {
+        /// `COM1` or `COM2`.
+        port: &'static str,
+        /// What came back.
+        why: String,
     },
     /// What the guest wrote is lost: the host is out of memory for it.
     #[error("cannot keep what the guest wrote to {port}: {why}")]
@@ -98,7 +107,7 @@ impl Ports {
     /// over.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`], [`Error::Receive`].
     pub(crate) fn write(&self, port: u16, bytes: &[u8]) -> Result<Option<Exit>, Error> {
         for &byte in bytes {
             if let Some((uart, offset)) = self.uart(port) {
@@ -116,11 +125,30 @@ impl Ports {
         Ok(None)
     }
 
+    /// Bytes arrive on COM1.
+    ///
+    /// # Errors
+    /// [`Error::Receive`].
+    pub(crate) fn type_into_console(&self, bytes: &[u8]) -> Result<(), Error> {
+        lock(&self.com1).receive(bytes.iter().map(|byte| Signal::Byte(*byte)))
+    }
+
+    /// A BREAK arrives on COM1.
+    ///
+    /// # Errors
+    /// [`Error::Receive`].
+    pub(crate) fn send_break(&self) -> Result<(), Error> {
+        lock(&self.com1).receive([Signal::Break])
+    }
+
     /// The guest reads from a port.
-    pub(crate) fn read(&self, port: u16, bytes: &mut [u8]) {
+    ///
+    /// # Errors
+    /// [`Error::Receive`].
+    pub(crate) fn read(&self, port: u16, bytes: &mut [u8]) -> Result<(), Error> {
         for byte in bytes {
             *byte = if let Some((uart, offset)) = self.uart(port) {
-                lock(uart).read(offset)
+                lock(uart).read(offset)?
             } else if port == I8042.0 || port == I8042.1 {
                 lock(&self.keyboard).read((port - I8042.0) as u8)
             } else if port == ACPI_SLEEP.0 || port == ACPI_SLEEP.1 {
@@ -129,6 +157,7 @@ impl Ports {
                 NOTHING
             };
         }
+        Ok(())
     }
 
     /// The guest reads memory where there is none.
@@ -161,7 +190,7 @@ mod tests {
 
     fn read(ports: &Ports, port: u16) -> u8 {
         let mut byte = [0];
-        ports.read(port, &mut byte);
+        ports.read(port, &mut byte).unwrap();
         byte[0]
     }
 
@@ -200,7 +229,7 @@ mod tests {
     fn an_empty_bus_reads_as_ones() {
         let (ports, ..) = ports();
         let mut bytes = [0; 4];
-        ports.read(0xcf8, &mut bytes);
+        ports.read(0xcf8, &mut bytes).unwrap();
         assert_eq!(bytes, [0xff; 4]);
         assert_eq!(ports.write(0x80, &[1, 2, 3]).unwrap(), None);
     }
