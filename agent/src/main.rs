@@ -5,6 +5,7 @@
 //! control channel and on the console, before the machine goes down.
 
 mod control;
+mod dump;
 mod kallsyms;
 mod link;
 mod mounts;

@@ -1,6 +1,7 @@
 //! The one program: started, listened to, and ended.
 
 use crate::control::Control;
+use crate::dump::dump;
 use crate::link::Link;
 use crate::now_ns;
 use anyhow::{Context, Result, bail};
@@ -10,9 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open, wait, waitpid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, wait};
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -28,9 +27,15 @@ pub(crate) fn run(order: &Run, control: &Control, link: &mut Link) -> Result<()>
     let mut program = Program::start(order)?;
     control.send(&GuestMessage::Started { at_ns: now_ns() });
     let status = program.attend(order.deadline_ns, link)?;
+    let at_ns = now_ns();
+    if status == ExitStatus::Deadline
+        && let Err(error) = dump()
+    {
+        control.fault(&format!("no dump of the kernel's tasks: {error:#}"));
+    }
     end_all();
     program.drain(link)?;
-    control.send(&GuestMessage::Exited { status, at_ns: now_ns() });
+    control.send(&GuestMessage::Exited { status, at_ns });
     Ok(())
 }
 
@@ -72,13 +77,11 @@ impl Program {
         Ok(Self { pid, pidfd, pipes, report: Vec::new() })
     }
 
-    /// Forwards until the program ends or its time is up.
+    /// Forwards until the program ends or its time is up; it still runs then.
     fn attend(&mut self, deadline_ns: u64, link: &mut Link) -> Result<ExitStatus> {
         let end_ns = now_ns().saturating_add(deadline_ns);
         loop {
             let Some(left_ns) = end_ns.checked_sub(now_ns()) else {
-                let _ = kill_process(self.pid, Signal::KILL);
-                let _ = waitpid(Some(self.pid), WaitOptions::empty());
                 return Ok(ExitStatus::Deadline);
             };
             self.wait_for_news(left_ns.min(REAP_EVERY_NS))?;

@@ -74,8 +74,11 @@ pub struct GuestPart {
     pub result: Option<AssertResult>,
     /// The test binary's standard output and error.
     pub output: String,
-    /// Everything on the console.
+    /// What was on the console; a flood's middle is left out.
     pub console: String,
+    /// What the kernel told there of its CPUs and tasks when a deadline had passed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub dumps: String,
 }
 
 /// What differs from run to run whatever the guest does.
@@ -89,6 +92,10 @@ pub struct HostPart {
     pub time: TimeSplit,
     /// What the host let each vCPU have between hello and the machine's end.
     pub vcpu_clocks: Vec<VcpuClock>,
+    /// Host time for a second of guest time until hello, where guest time is not the host's.
+    pub slowdown: Option<f64>,
+    /// The file beside the record that has the console with the host's times, in seconds since the machine was made.
+    pub console_log: Option<String>,
     /// Load average over one minute at the start.
     pub load_1m: Option<f64>,
 }
@@ -127,7 +134,7 @@ impl Record {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         serde_json::to_writer_pretty(&mut file, self)?;
         file.write_all(b"\n")?;
-        let stem = self.test.replace("::", ".");
+        let stem = file_stem(&self.test);
         for number in 1.. {
             let suffix = if number == 1 { String::new() } else { format!(".{number}") };
             let path = dir.join(format!("{stem}{suffix}.json"));
@@ -139,4 +146,9 @@ impl Record {
         }
         unreachable!("the numbers do not end")
     }
+}
+
+/// What the names of a test's files begin with.
+pub(crate) fn file_stem(test: &str) -> String {
+    test.replace("::", ".")
 }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub kargs: Vec<String>,
     /// `KTSTR_BOOT_TIMEOUT_S`: how long a guest may take to say hello, where the default does not do.
     pub boot_timeout: Option<Duration>,
+    /// `KTSTR_CONSOLE`: `1` shows the guest's console on standard error as it comes.
+    pub console: bool,
 }
 
 /// A variable that cannot be read as what it should be.
@@ -51,6 +53,7 @@ impl Settings {
                 .map(|words| words.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),
             boot_timeout: parsed("KTSTR_BOOT_TIMEOUT_S", text("KTSTR_BOOT_TIMEOUT_S"))?.map(Duration::from_secs),
+            console: parsed::<u8>("KTSTR_CONSOLE", text("KTSTR_CONSOLE"))?.is_some_and(|value| value != 0),
         })
     }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use ktstr::GuestPart;
 use ktstr::prelude::*;
 use std::fs;
 use std::io::Write;
@@ -43,7 +44,15 @@ fn loops(_ctx: &Ctx) -> Result<AssertResult> {
 
 #[test]
 fn endless_body_fails() {
-    Specimen::new("loops").run().expect("Fail", &["body_ends: the test binary still ran after 10.5 s and was killed"]);
+    let outcome = Specimen::new("loops").run();
+    outcome.expect("Fail", &["body_ends: the test binary still ran after 10.5 s and was killed"]);
+    let GuestPart { dumps, console, .. } = &outcome.record.guest;
+    // Each CPU, every task, and sched_ext or, on a kernel without it, the list of keys.
+    for header in ["Show backtrace of all active CPUs", "Show Blocked State", "Show State", "ched_ext"] {
+        assert!(dumps.contains(header), "no {header:?} in {dumps}");
+        assert!(!console.contains(header), "{header:?} in {console}");
+    }
+    assert!(dumps.contains("task:loops"), "the thread of the test is not in {dumps}");
 }
 
 #[ktstr_test(cores = 2)]

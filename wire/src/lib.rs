@@ -5,6 +5,7 @@
 //! the bytes at hand justify.
 
 pub mod control;
+pub mod dump;
 pub mod message;
 pub mod region;
 pub mod reserved;

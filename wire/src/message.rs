@@ -28,7 +28,7 @@ pub enum GuestMessage {
     Exited {
         /// How it ended.
         status: ExitStatus,
-        /// When.
+        /// When it had ended, or its time was up.
         at_ns: u64,
     },
     /// Control: the agent could not do its part.

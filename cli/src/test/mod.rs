@@ -34,6 +34,9 @@ pub struct Args {
     /// The seed of every random choice
     #[arg(long)]
     seed: Option<u64>,
+    /// Show the guests' consoles as they come, each line after the test's name and the host's time
+    #[arg(long)]
+    console: bool,
     /// More arguments for the test runner
     #[arg(last = true, value_name = "RUNNER ARGS")]
     runner: Vec<String>,
@@ -82,6 +85,9 @@ pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
     }
     if let Some(seed) = args.seed {
         shell.set_var("KTSTR_SEED", seed.to_string());
+    }
+    if args.console {
+        shell.set_var("KTSTR_CONSOLE", "1");
     }
     // Ctrl-C is for the runner, which ends its tests; this one waits for it and then says what came out.
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;

@@ -28,6 +28,10 @@ impl Runner {
             Self::Libtest => &["test"],
         };
         let mut all: Vec<String> = verb.iter().copied().chain(["--no-fail-fast"]).map(str::to_owned).collect();
+        if args.console && self == Self::Nextest {
+            // It would keep what a test says until the test has ended. Libtest keeps only what the test's own macros print.
+            all.push("--no-capture".to_owned());
+        }
         all.extend(scope.cargo.iter().chain(&args.name).chain(&args.runner).cloned());
         all
     }
@@ -58,5 +62,13 @@ mod tests {
     fn both_take_the_same_choice_of_tests() {
         check(Runner::Nextest, "nextest run --no-fail-fast --test steady two -- -x");
         check(Runner::Libtest, "test --no-fail-fast --test steady two -- -x");
+    }
+
+    #[test]
+    fn the_console_gets_through() {
+        let args = Args { console: true, ..Args::default() };
+        let arguments = |runner: Runner| runner.arguments(&args, &Scope::default()).join(" ");
+        assert_eq!(arguments(Runner::Nextest), "nextest run --no-fail-fast --no-capture");
+        assert_eq!(arguments(Runner::Libtest), "test --no-fail-fast");
     }
 }

@@ -1,8 +1,9 @@
 //! The verdict on what was seen. A finding outweighs a doubt, and a doubt outweighs a pass.
 
 use crate::guest::Outcome;
-use crate::host::console::{findings, last_lines};
-use crate::host::session::{Observations, Phase};
+use crate::host::console::last_lines;
+use crate::host::observations::Observations;
+use crate::host::phases::Phase;
 use crate::verdict::{Finding, Verdict};
 use ktstr_vmm::Exit;
 use ktstr_wire::ExitStatus;
@@ -12,8 +13,7 @@ const LAST_LINES: usize = 8;
 
 /// What the observations come to.
 pub(crate) fn judge(seen: &Observations) -> Verdict {
-    let console = String::from_utf8_lossy(&seen.console);
-    let mut found = findings(&console);
+    let mut found = seen.console.findings.clone();
     found.extend(outcome_findings(seen));
     let (by_host, found): (Vec<Finding>, Vec<Finding>) =
         found.into_iter().partition(|finding| is_by_host(finding, seen));
@@ -27,7 +27,7 @@ pub(crate) fn judge(seen: &Observations) -> Verdict {
     }
     let mut reason = doubts.join("; ");
     if seen.outcome.is_none() {
-        for line in last_lines(&console, LAST_LINES) {
+        for line in last_lines(&seen.console.text, LAST_LINES) {
             reason.push_str("\n    console: ");
             reason.push_str(&line);
         }
@@ -130,7 +130,7 @@ fn awaited(phase: Phase) -> &'static str {
     match phase {
         Phase::Boot => "the agent's hello",
         Phase::Ready => "the start of the test binary",
-        Phase::Run => "the end of the test binary",
+        Phase::Scenario => "the end of the test binary",
         Phase::Teardown => "the machine to power off",
     }
 }
@@ -139,6 +139,7 @@ fn awaited(phase: Phase) -> &'static str {
 mod tests {
     use super::*;
     use crate::assert::AssertResult;
+    use crate::host::console::ConsoleSeen;
     use crate::verdict::Window;
     use ktstr_vmm::VcpuClock;
     use ktstr_wire::{Hello, PROTOCOL_VERSION};
@@ -183,12 +184,12 @@ mod tests {
         check(|seen| seen.outcome = Some(Outcome::Error("no".to_owned())), "Fail", "error: no");
         check(|seen| seen.exited = Some((ExitStatus::Signal(11), 3)), "Fail", "signal 11");
         check(|seen| seen.exited = Some((ExitStatus::Deadline, 5_000_000_002)), "Fail", "still ran after 5.0 s");
-        check(|seen| seen.console = b"[ 1.0] BUG: bad\n".to_vec(), "Fail", "kernel BUG");
+        check(|seen| seen.console = ConsoleSeen::of("[ 1.0] BUG: bad\n"), "Fail", "kernel BUG");
     }
 
     #[test]
     fn a_panic_after_the_result_fails() {
-        let panic = b"[ 3.0] Kernel panic - not syncing: at shutdown\n".to_vec();
+        let panic = ConsoleSeen::of("[ 3.0] Kernel panic - not syncing: at shutdown\n");
         check(
             |seen| {
                 seen.console = panic;

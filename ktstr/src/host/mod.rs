@@ -3,6 +3,8 @@
 mod agent;
 mod console;
 mod judge;
+mod observations;
+mod phases;
 mod prepare;
 mod progress;
 pub(crate) mod run;

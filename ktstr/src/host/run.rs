@@ -3,9 +3,12 @@
 use crate::assert::Assert;
 use crate::ctx::RunContext;
 use crate::guest::Outcome;
+use crate::host::console::Log;
 use crate::host::judge::judge;
+use crate::host::observations::Observations;
+use crate::host::phases::Deadlines;
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
-use crate::host::session::{self, Deadlines, Observations, SessionError};
+use crate::host::session::{self, SessionError};
 use crate::host::symbols;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
 use crate::settings::{Settings, runs_dir};
@@ -16,7 +19,7 @@ use ktstr_vmm::{Chosen, VmConfig};
 use ktstr_wire::{Reserved, Run};
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The reserved range grows in these steps, so that the machine stays the same when a payload grows a little.
@@ -46,6 +49,8 @@ enum SetupError {
     Vm(#[from] ktstr_vmm::Error),
     #[error(transparent)]
     Session(#[from] SessionError),
+    #[error("cannot make a file for the console in {}", dir.display())]
+    Log { dir: PathBuf, source: std::io::Error },
     #[error("cannot tell which program this is")]
     Program(#[source] std::io::Error),
 }
@@ -155,7 +160,10 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     };
     record.ram_bytes = config.ram_bytes;
     let order = order(spec, settings);
-    let seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines(spec, settings, accel))?;
+    let (log, log_name) = console_log(spec, settings, &program)?;
+    record.host.console_log = Some(log_name);
+    let deadlines = deadlines(spec, settings, accel);
+    let seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
     record.verdict = judge(&seen);
     take_observations(record, seen);
     if let Some(hello) = &record.guest.hello {
@@ -178,9 +186,11 @@ fn take_observations(record: &mut Record, seen: Observations) {
             Some(Outcome::Finished(result)) => Some(result),
             _ => None,
         },
-        output: String::from_utf8_lossy(&seen.output).into_owned(),
-        console: String::from_utf8_lossy(&seen.console).into_owned(),
+        output: seen.output,
+        console: seen.console.text,
+        dumps: seen.console.dumps,
     };
+    record.host.slowdown = seen.slowdown;
     record.host.time = seen.time;
     record.host.vcpu_clocks = seen.vcpu_clocks;
 }
@@ -205,22 +215,27 @@ fn order(spec: &TestSpec, settings: &Settings) -> Run {
     }
 }
 
-/// Time for each phase: on the host's clock under KVM, whose guests boot in a second or two and in a nested machine in many;
-/// of the emulating thread otherwise, which runs a second of guest time in about one of its own, and in many where the guest
-/// spins with PAUSE, which leaves the translated code each time.
+/// Time for each phase. KVM guests boot in a second or two, and in a nested machine in many.
 fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
     let cpus = u64::from(spec.topology.cpus());
-    let guest = Duration::from_secs_f64(spec.duration_s) + BODY_GRACE;
-    let (boot_s, slowdown) = match accel {
-        Chosen::Kvm => (60 + cpus, 2),
-        Chosen::Tcg => (60 + 2 * cpus, 20),
+    let boot_s = match accel {
+        Chosen::Kvm => 60 + cpus,
+        Chosen::Tcg => 60 + 2 * cpus,
     };
     Deadlines {
         boot: settings.boot_timeout.unwrap_or(Duration::from_secs(boot_s)),
         ready: Duration::from_secs(60),
-        run: guest * slowdown,
+        // As long again for the agent to notice, to dump and to report.
+        scenario: (Duration::from_secs_f64(spec.duration_s) + BODY_GRACE) * 2,
         teardown: Duration::from_secs(60),
     }
+}
+
+/// The file for the console, beside where the record goes.
+fn console_log(spec: &TestSpec, settings: &Settings, program: &Path) -> Result<(Log, String), SetupError> {
+    let dir = runs_dir(program).join(&settings.run_id);
+    let (log, name) = Log::create(&dir, spec.name()).map_err(|source| SetupError::Log { dir, source })?;
+    Ok((if settings.console { log.live(spec.name()) } else { log }, name))
 }
 
 fn reserved_bytes(payload_bytes: usize) -> u64 {

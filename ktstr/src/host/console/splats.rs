@@ -27,23 +27,49 @@ const SPLATS: &[(&str, &str)] = &[
 /// Lines that a splat's evidence takes from where it begins.
 const EVIDENCE_LINES: usize = 24;
 
+/// A kernel that keeps complaining has been found out by then.
+const MAX_FINDINGS: usize = 16;
+
 /// A finding for each splat. What follows a splat's first line is its evidence and not searched again.
-pub(crate) fn findings(console: &str) -> Vec<Finding> {
-    let lines: Vec<&str> = console.lines().map(str::trim_end).collect();
-    let mut findings = Vec::new();
-    let mut at = 0;
-    while at < lines.len() {
-        match SPLATS.iter().find(|(begins, _)| lines[at].contains(begins)) {
-            Some((_, name)) => {
-                let end = lines.len().min(at + EVIDENCE_LINES);
-                let evidence = lines[at..end].iter().map(|line| (*line).to_owned());
-                findings.push(Finding::new("kernel_healthy", format!("{name} on the console")).with_evidence(evidence));
-                at = end;
+#[derive(Debug, Default)]
+pub(super) struct Splats {
+    findings: Vec<Finding>,
+    /// Lines that the last finding still takes.
+    wanted: usize,
+    /// Splats beyond the most that are kept.
+    left_out: usize,
+}
+
+impl Splats {
+    /// Takes the next line, without its end.
+    pub(super) fn take(&mut self, line: &str) {
+        if self.wanted == 0
+            && let Some((_, name)) = SPLATS.iter().find(|(begins, _)| line.contains(begins))
+        {
+            self.wanted = EVIDENCE_LINES;
+            match self.findings.len() {
+                MAX_FINDINGS => self.left_out += 1,
+                _ => self.findings.push(Finding::new("kernel_healthy", format!("{name} on the console"))),
             }
-            None => at += 1,
+        }
+        if self.wanted > 0 {
+            self.wanted -= 1;
+            if self.left_out == 0
+                && let Some(finding) = self.findings.last_mut()
+            {
+                finding.evidence.push(line.to_owned());
+            }
         }
     }
-    findings
+
+    /// All findings.
+    pub(super) fn into_findings(mut self) -> Vec<Finding> {
+        if self.left_out > 0 {
+            let more = format!("the kernel complained {} more times", self.left_out);
+            self.findings.push(Finding::new("kernel_healthy", more));
+        }
+        self.findings
+    }
 }
 
 /// The last lines that are not empty.
@@ -57,7 +83,9 @@ mod tests {
     use super::*;
 
     fn check(console: &str, expected: &[&str]) {
-        let found: Vec<String> = findings(console).into_iter().map(|finding| finding.measured).collect();
+        let mut splats = Splats::default();
+        console.lines().for_each(|line| splats.take(line));
+        let found: Vec<String> = splats.into_findings().into_iter().map(|finding| finding.measured).collect();
         assert_eq!(found, expected, "{console}");
     }
 
@@ -71,6 +99,16 @@ mod tests {
         check("[    9.1] Kernel panic - not syncing: Attempted to kill init!", &["kernel panic on the console"]);
         check("[   30.0] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!", &["kernel BUG on the console"]);
         check("[   30.0] rcu: INFO: rcu_sched self-detected stall on CPU", &["RCU stall on the console"]);
+    }
+
+    #[test]
+    fn a_flood_of_splats_is_counted() {
+        let mut splats = Splats::default();
+        (0..EVIDENCE_LINES * (MAX_FINDINGS + 3)).for_each(|number| splats.take(&format!("WARNING: {number}")));
+        let findings = splats.into_findings();
+        assert_eq!(findings.len(), MAX_FINDINGS + 1);
+        assert!(findings.iter().take(MAX_FINDINGS).all(|finding| finding.evidence.len() == EVIDENCE_LINES));
+        assert_eq!(findings[MAX_FINDINGS].measured, "the kernel complained 3 more times");
     }
 
     #[test]

@@ -1,0 +1,36 @@
+//! Everything that the host has seen of one machine: what the verdict is made from.
+
+use crate::guest::Outcome;
+use crate::host::console::ConsoleSeen;
+use crate::host::phases::Phase;
+use crate::host::share::HostShare;
+use crate::record::TimeSplit;
+use ktstr_vmm::{Exit, VcpuClock};
+use ktstr_wire::{ExitStatus, Hello};
+use std::time::Duration;
+
+/// Everything that was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Observations {
+    pub(crate) hello: Option<Hello>,
+    pub(crate) started_ns: Option<u64>,
+    pub(crate) exited: Option<(ExitStatus, u64)>,
+    pub(crate) said_bye: bool,
+    pub(crate) faults: Vec<String>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) output: String,
+    pub(crate) console: ConsoleSeen,
+    /// Protocol breaches: a corrupt ring, strange messages, bytes on the control channel that are no frames.
+    pub(crate) breaches: Vec<String>,
+    pub(crate) dropped_frames: u32,
+    pub(crate) exit: Option<Exit>,
+    /// Why the machine could not be ended.
+    pub(crate) not_ended: Option<String>,
+    /// The phase whose deadline passed, and the deadline.
+    pub(crate) overdue: Option<(Phase, Duration)>,
+    /// Host time for a second of guest time until hello, where the guest has a clock of its own.
+    pub(crate) slowdown: Option<f64>,
+    pub(crate) vcpu_clocks: Vec<VcpuClock>,
+    pub(crate) share: HostShare,
+    pub(crate) time: TimeSplit,
+}
