@@ -1,7 +1,7 @@
 //! What a test body is given.
 
 use crate::assert::Assert;
-use ktstr_wire::Topology;
+use ktstr_wire::{Machine, Topology};
 use ktstr_workload::CgroupManager;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Ctx {
 /// What the host tells the test binary in the guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunContext {
-    pub(crate) topology: Topology,
+    pub(crate) machine: Machine,
     pub(crate) seed: u64,
     pub(crate) duration_ns: u64,
     pub(crate) workers_per_cgroup: u32,
@@ -26,7 +26,12 @@ pub(crate) struct RunContext {
 impl Ctx {
     /// The machine's CPUs, as declared.
     pub fn topology(&self) -> Topology {
-        self.run.topology
+        self.run.machine.topology
+    }
+
+    /// The machine as declared: CPUs, NUMA nodes, their memory and distances.
+    pub fn machine(&self) -> &Machine {
+        &self.run.machine
     }
 
     /// How long the scenario should take.

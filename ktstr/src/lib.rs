@@ -39,7 +39,7 @@ pub use spec::TestSpec;
 pub use verdict::{Finding, Verdict, Window};
 
 pub use ktstr_vmm::{Accel, Chosen};
-pub use ktstr_wire::Topology;
+pub use ktstr_wire::{Machine, Node, Topology};
 
 /// What a test needs.
 pub mod prelude {

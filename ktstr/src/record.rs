@@ -3,13 +3,13 @@
 use crate::assert::AssertResult;
 use crate::verdict::Verdict;
 use ktstr_vmm::{Chosen, VcpuClock};
-use ktstr_wire::{ExitStatus, Hello, Symbol, Topology};
+use ktstr_wire::{ExitStatus, Hello, Machine, Symbol};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the record's shape; it rises when a reader of the old shape would misread the new one.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// One run of one test.
 ///
@@ -23,10 +23,8 @@ pub struct Record {
     /// What came out.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The machine's CPUs: NUMA nodes, LLCs, cores per LLC, threads per core.
-    pub topology: Topology,
-    /// The machine's RAM.
-    pub ram_bytes: u64,
+    /// The machine as declared.
+    pub machine: Machine,
     /// Backend, once chosen.
     pub accel: Option<Chosen>,
     /// Kernel, once resolved.

@@ -1,7 +1,7 @@
 //! What a test declares.
 
 use crate::assert::Assert;
-use ktstr_wire::Topology;
+use ktstr_wire::{Machine, Topology};
 
 /// Everything that `#[ktstr_test]` says about one test.
 #[derive(Debug, Clone)]
@@ -10,8 +10,16 @@ pub struct TestSpec {
     pub path: &'static str,
     /// The machine's CPUs.
     pub topology: Topology,
-    /// The machine's RAM, where the default does not do.
+    /// RAM of the nodes that have CPUs together, spread evenly, where the default does not do.
     pub memory_mb: Option<u32>,
+    /// LLCs of each node that has CPUs; spread evenly when empty.
+    pub node_llcs: &'static [u32],
+    /// RAM of each node that has CPUs, instead of `memory_mb`; spread evenly when empty.
+    pub node_memory_mb: &'static [u32],
+    /// RAM of each node that has no CPUs; they are numbered behind those that have.
+    pub memory_only_nodes_mb: &'static [u32],
+    /// Distances from node to node, see [`Machine::distances`]; the default ones when empty.
+    pub distances: &'static [&'static [u8]],
     /// How long the scenario takes, in seconds of the guest's clock.
     pub duration_s: f64,
     /// Workers of a cgroup that does not say its own number.
@@ -23,7 +31,38 @@ pub struct TestSpec {
 impl TestSpec {
     /// The defaults, for a test of this path.
     pub const fn new(path: &'static str, topology: Topology) -> Self {
-        Self { path, topology, memory_mb: None, duration_s: 2.0, workers_per_cgroup: 2, assert: Assert::unset() }
+        Self {
+            path,
+            topology,
+            memory_mb: None,
+            node_llcs: &[],
+            node_memory_mb: &[],
+            memory_only_nodes_mb: &[],
+            distances: &[],
+            duration_s: 2.0,
+            workers_per_cgroup: 2,
+            assert: Assert::unset(),
+        }
+    }
+
+    /// The machine as declared. The nodes that have CPUs share `memory_bytes` where the test does not say what they have.
+    pub fn machine(&self, memory_bytes: u64) -> Machine {
+        let bytes = |mb: &[u32]| mb.iter().map(|mb| u64::from(*mb) << 20).collect::<Vec<u64>>();
+        let memory_bytes = self.memory_mb.map_or(memory_bytes, |mb| u64::from(mb) << 20);
+        let mut machine = Machine::new(self.topology, memory_bytes);
+        if !self.node_llcs.is_empty() {
+            machine = machine.with_node_llcs(self.node_llcs);
+        }
+        if !self.node_memory_mb.is_empty() {
+            machine = machine.with_node_memory_bytes(&bytes(self.node_memory_mb));
+        }
+        if !self.memory_only_nodes_mb.is_empty() {
+            machine = machine.with_memory_only_nodes(&bytes(self.memory_only_nodes_mb));
+        }
+        if !self.distances.is_empty() {
+            machine = machine.with_distances(self.distances.iter().map(|row| row.to_vec()).collect());
+        }
+        machine
     }
 
     /// The name by which the test runner knows the test: its path without the crate.

@@ -41,7 +41,7 @@ fn check(ctx: &Ctx) -> Result<AssertResult> {
     ensure!(nodes == (0..topology.numa_nodes).collect(), "nodes are {nodes:?}");
     for node in nodes {
         let cpus = list(&format!("/sys/devices/system/node/node{node}/cpulist"))?;
-        let declared = (0..topology.cpus()).filter(|cpu| topology.node_of_llc(cpu / topology.cpus_per_llc()) == node);
+        let declared = (0..topology.cpus()).filter(|cpu| ctx.machine().node_of_cpu(*cpu) == node);
         ensure!(cpus == declared.collect(), "CPUs of node {node} are {cpus:?}");
     }
     Ok(AssertResult::default())

@@ -3,7 +3,7 @@
 use crate::accel::Chosen;
 use crate::error::Error;
 use crate::layout::{INITRAMFS_MAX_BYTES, RamLayout};
-use ktstr_wire::Topology;
+use ktstr_wire::Machine;
 use std::path::PathBuf;
 
 /// A machine, before it exists.
@@ -13,10 +13,8 @@ pub struct VmConfig {
     pub kernel: PathBuf,
     /// Initramfs archive, at most [`INITRAMFS_MAX_BYTES`].
     pub initramfs: PathBuf,
-    /// CPUs.
-    pub topology: Topology,
-    /// RAM, the reserved range included.
-    pub ram_bytes: u64,
+    /// CPUs, NUMA nodes and RAM, the reserved range included.
+    pub machine: Machine,
     /// Size of the reserved range.
     pub reserved_bytes: u64,
     /// Additions to the kernel command line.
@@ -33,10 +31,9 @@ impl VmConfig {
     /// # Errors
     /// [`Error::TooLittleRam`].
     pub fn ram_layout(&self) -> Result<RamLayout, Error> {
-        RamLayout::new(self.ram_bytes, self.reserved_bytes).ok_or(Error::TooLittleRam {
-            ram_bytes: self.ram_bytes,
-            need_bytes: RamLayout::min_ram_bytes(self.reserved_bytes),
-        })
+        let ram_bytes = self.machine.memory_bytes();
+        RamLayout::new(ram_bytes, self.reserved_bytes)
+            .ok_or(Error::TooLittleRam { ram_bytes, need_bytes: RamLayout::min_ram_bytes(self.reserved_bytes) })
     }
 
     /// Checks everything that can be checked before a machine is made.
@@ -44,7 +41,7 @@ impl VmConfig {
     /// # Errors
     /// What is wrong.
     pub fn validate(&self) -> Result<(), Error> {
-        self.topology.validate()?;
+        self.machine.validate()?;
         self.ram_layout()?;
         for path in [&self.kernel, &self.initramfs] {
             let opened = std::fs::File::open(path).and_then(|file| file.metadata());

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The topology cannot be had.
+    /// Such a machine cannot be had.
     #[error(transparent)]
-    Topology(#[from] ktstr_wire::topology::TopologyError),
+    Machine(#[from] ktstr_wire::machine::MachineError),
     /// Not enough memory declared.
     #[error(
         "a machine with {} MiB of RAM is too small: this one needs at least {} MiB",

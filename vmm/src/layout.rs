@@ -1,5 +1,7 @@
 //! Every guest-physical address and I/O port, in one place. Sizes are in bytes.
 
+use ktstr_wire::Machine;
+
 /// Low RAM ends here at the latest; what a machine has more of goes on at [`HIGH_RAM_START`]. Both backends leave the
 /// range between for devices.
 pub const LOW_RAM_MAX_END: u64 = 2 << 30;
@@ -15,7 +17,7 @@ pub const TOP_GAP_BYTES: u64 = 32 << 20;
 pub const INITRAMFS_MAX_BYTES: u64 = TOP_GAP_BYTES - (4 << 20);
 
 /// Alignment of the reserved range: a large page, so that mapping it splits none.
-pub const RESERVED_ALIGN: u64 = 2 << 20;
+pub const RESERVED_ALIGN: u64 = Machine::MEMORY_STEP_BYTES;
 
 /// What the kernel, its page structures and a small user space need besides the reserved range and the gap.
 pub const MIN_KERNEL_RAM_BYTES: u64 = 160 << 20;

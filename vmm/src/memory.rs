@@ -1,10 +1,10 @@
 //! The guest's RAM, as the host sees it.
 
 use crate::error::Error;
-use crate::layout::{NodeRange, RESERVED_ALIGN, RamLayout, Range, node_ranges};
+use crate::layout::{NodeRange, RamLayout, Range, node_ranges};
 use crate::memfd;
 use crate::private_pages::{self, PrivatePages};
-use ktstr_wire::{MappedRegion, Region};
+use ktstr_wire::{MappedRegion, Node, Region};
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
@@ -38,14 +38,14 @@ struct Mapped {
 }
 
 impl GuestRam {
-    /// RAM of this layout, spread evenly over the NUMA nodes.
+    /// RAM of this layout, each NUMA node's behind that of the nodes before it.
     ///
     /// # Errors
     /// [`Error::HostMemory`].
-    pub fn new(layout: RamLayout, numa_nodes: u32, backing: Backing) -> Result<Self, Error> {
+    pub fn new(layout: RamLayout, nodes: &[Node], backing: Backing) -> Result<Self, Error> {
         let bytes = layout.low.bytes + layout.high.map_or(0, |high| high.bytes);
         let host_memory = |source| Error::HostMemory { bytes, source };
-        let node_bytes = node_sizes(bytes, numa_nodes);
+        let node_bytes: Vec<u64> = nodes.iter().map(|node| node.memory_bytes).collect();
         let files = match backing {
             Backing::Private => Vec::new(),
             Backing::SharedFiles => {
@@ -129,13 +129,6 @@ impl Region for RamRegion {
     }
 }
 
-/// Sizes of the nodes' shares; the last takes what does not divide.
-fn node_sizes(bytes: u64, numa_nodes: u32) -> Vec<u64> {
-    let nodes = u64::from(numa_nodes.max(1));
-    let each = bytes / nodes / RESERVED_ALIGN * RESERVED_ALIGN;
-    (0..nodes).map(|node| if node + 1 == nodes { bytes - each * (nodes - 1) } else { each }).collect()
-}
-
 fn map_files(nodes: &[NodeRange], files: &[Arc<File>]) -> io::Result<Mapped> {
     let mut mapped_bytes = vec![0; files.len()];
     let ranges = nodes.iter().map(|NodeRange { node, range }| {
@@ -177,7 +170,7 @@ fn anonymous_file(bytes: u64) -> io::Result<File> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use vm_memory::{Bytes, GuestMemoryRegion};
 
@@ -185,19 +178,22 @@ mod tests {
 
     const BACKINGS: [Backing; 2] = [Backing::SharedFiles, Backing::Private];
 
-    fn ram(mib: u64, numa_nodes: u32, backing: Backing) -> GuestRam {
-        GuestRam::new(RamLayout::new(mib * MIB, 64 * MIB).unwrap(), numa_nodes, backing).unwrap()
+    /// RAM with nodes of these sizes, 64 MiB of it reserved.
+    pub(crate) fn ram(nodes_mib: &[u64], backing: Backing) -> GuestRam {
+        let layout = RamLayout::new(nodes_mib.iter().sum::<u64>() * MIB, 64 * MIB).unwrap();
+        let nodes: Vec<Node> = nodes_mib.iter().map(|mib| Node { llcs: 1, memory_bytes: mib * MIB }).collect();
+        GuestRam::new(layout, &nodes, backing).unwrap()
     }
 
     #[test]
     fn nodes_cover_everything_once() {
-        for (mib, nodes) in [(512, 1), (513, 3), (5000, 2), (6000, 4)] {
+        for nodes in [&[512_u64][..], &[170, 170, 174], &[2500, 2500], &[256, 4096, 2, 2048]] {
             for backing in BACKINGS {
-                let ram = ram(mib, nodes, backing);
+                let ram = ram(nodes, backing);
                 let mapped: u64 = ram.mapped().iter().map(|region| region.len()).sum();
-                assert_eq!(mapped, mib.next_multiple_of(2) * MIB, "{mib} MiB over {nodes}");
+                assert_eq!(mapped, nodes.iter().sum::<u64>() * MIB, "{nodes:?}");
                 assert_eq!(ram.node_bytes().iter().sum::<u64>(), mapped);
-                assert_eq!(ram.files().len(), if backing == Backing::Private { 0 } else { nodes as usize });
+                assert_eq!(ram.files().len(), if backing == Backing::Private { 0 } else { nodes.len() });
             }
         }
     }
@@ -205,7 +201,7 @@ mod tests {
     #[test]
     fn reserved_range_is_guest_memory() {
         for backing in BACKINGS {
-            let ram = ram(512, 1, backing);
+            let ram = ram(&[512], backing);
             let region = ram.reserved().unwrap();
             region.write(8, b"seen");
             let mut got = [0; 4];

@@ -29,7 +29,7 @@ impl Vm {
             Chosen::Kvm => Backing::Private,
             Chosen::Tcg => Backing::SharedFiles,
         };
-        let ram = GuestRam::new(config.ram_layout()?, config.topology.numa_nodes, backing)?;
+        let ram = GuestRam::new(config.ram_layout()?, &config.machine.nodes, backing)?;
         let console = serial_log(c"ktstr-com1", "COM1")?;
         let control = serial_log(c"ktstr-com2", "COM2")?;
         let machine: Box<dyn Machine> = match config.accel {

@@ -11,7 +11,7 @@ mod typing;
 use ktstr_cache::Cache;
 use ktstr_kernels::{Kernels, Spec};
 use ktstr_vmm::{Chosen, Vm, VmConfig};
-use ktstr_wire::Topology;
+use ktstr_wire::{Machine, Topology};
 use std::path::PathBuf;
 
 #[test]
@@ -22,8 +22,7 @@ fn what_is_typed_reaches_the_console() {
     let config = VmConfig {
         kernel: kernel(),
         initramfs,
-        topology: Topology::new(1, 2, 1),
-        ram_bytes: 512 << 20,
+        machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
         reserved_bytes: 16 << 20,
         kargs: Vec::new(),
         seed: 0,

@@ -6,12 +6,14 @@
 
 pub mod control;
 pub mod dump;
+pub mod machine;
 pub mod message;
 pub mod region;
 pub mod reserved;
 pub mod ring;
 pub mod topology;
 
+pub use machine::{Machine, Node};
 pub use message::{ExitStatus, GuestMessage, Hello, Run, Stream, Symbol};
 pub use region::{MappedRegion, Region};
 pub use reserved::Reserved;

@@ -29,7 +29,10 @@ pub enum TopologyError {
         text: String,
     },
     /// One of the four counts is zero.
-    #[error("topology {topology} has no {what}: every count must be at least 1")]
+    #[error(
+        "topology {topology} has no {what}: every count must be at least 1; the nearest that works is {}",
+        topology.nearest(Topology::MAX_CPUS)
+    )]
     Zero {
         /// The topology as given.
         topology: Topology,
@@ -37,15 +40,19 @@ pub enum TopologyError {
         what: &'static str,
     },
     /// More vCPUs than [`Topology::MAX_CPUS`].
-    #[error("topology {topology} has more than {} CPUs", Topology::MAX_CPUS)]
+    #[error(
+        "topology {topology} has more than {} CPUs; the nearest that works is {}",
+        Topology::MAX_CPUS,
+        topology.nearest(Topology::MAX_CPUS)
+    )]
     TooManyCpus {
         /// The topology as given.
         topology: Topology,
     },
     /// The nodes cannot each have an LLC.
     #[error(
-        "topology {topology} has more NUMA nodes than LLCs: the nearest that works has {} of each",
-        topology.numa_nodes
+        "topology {topology} has more NUMA nodes than LLCs; the nearest that works is {}",
+        topology.nearest(Topology::MAX_CPUS)
     )]
     MoreNodesThanLlcs {
         /// The topology as given.
@@ -72,11 +79,22 @@ impl Topology {
         self.cores_per_llc.saturating_mul(self.threads_per_core)
     }
 
-    /// The NUMA node of LLC number `llc`: LLCs are spread evenly, the first nodes taking one more where they don't divide.
-    pub const fn node_of_llc(&self, llc: u32) -> u32 {
-        let (each, extra) = (self.llcs / self.numa_nodes, self.llcs % self.numa_nodes);
-        let in_larger = extra * (each + 1);
-        if llc < in_larger { llc / (each + 1) } else { extra + (llc - in_larger) / each }
+    /// How many LLCs each NUMA node has when they are spread evenly: the first nodes one more where they don't divide.
+    pub fn spread_llcs(&self) -> impl Iterator<Item = u32> + use<> {
+        let Self { numa_nodes, llcs, .. } = *self;
+        let (each, extra) = (llcs / numa_nodes.max(1), llcs % numa_nodes.max(1));
+        (0..numa_nodes).map(move |node| each + u32::from(node < extra))
+    }
+
+    /// The valid topology that comes nearest: no count zero, no more than `max_cpus` CPUs by leaving out LLCs first, then
+    /// cores, then threads, and no node without an LLC.
+    #[must_use]
+    pub fn nearest(&self, max_cpus: u32) -> Self {
+        let max_cpus = max_cpus.max(1);
+        let threads_per_core = self.threads_per_core.clamp(1, max_cpus);
+        let cores_per_llc = self.cores_per_llc.clamp(1, max_cpus / threads_per_core);
+        let llcs = self.llcs.clamp(1, max_cpus / threads_per_core / cores_per_llc);
+        Self { numa_nodes: self.numa_nodes.clamp(1, llcs), llcs, cores_per_llc, threads_per_core }
     }
 
     /// Checks that a machine can have this topology.
@@ -148,13 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_had_has_a_nearest_that_can() {
+        check("1,0,1,1", Err("the nearest that works is 1,1,1,1"));
+        check("4,2,1,1", Err("the nearest that works is 2,2,1,1"));
+        check("8,8,40,2", Err("the nearest that works is 6,6,40,2"));
+        check("4294967295,4294967295,4294967295,4294967295", Err("the nearest that works is 1,1,1,512"));
+        check("1,65536,65536,2", Err("the nearest that works is 1,1,256,2"));
+    }
+
+    #[test]
     fn spreads_llcs_over_nodes() {
-        let nodes = |numa_nodes, llcs| -> Vec<u32> {
-            let topology = Topology { numa_nodes, ..Topology::new(llcs, 1, 1) };
-            (0..llcs).map(|llc| topology.node_of_llc(llc)).collect()
+        let spread = |numa_nodes, llcs| -> Vec<u32> {
+            Topology { numa_nodes, ..Topology::new(llcs, 1, 1) }.spread_llcs().collect()
         };
-        assert_eq!(nodes(2, 4), [0, 0, 1, 1]);
-        assert_eq!(nodes(2, 3), [0, 0, 1]);
-        assert_eq!(nodes(3, 5), [0, 0, 1, 1, 2]);
+        assert_eq!(spread(2, 4), [2, 2]);
+        assert_eq!(spread(3, 5), [2, 2, 1]);
+        assert_eq!(spread(0, 5), []);
     }
 }

@@ -36,7 +36,7 @@ fn row(record: &Record) -> [String; HEAD.len()] {
     [
         record.test.clone(),
         record.verdict.word().to_owned(),
-        record.topology.to_string(),
+        record.machine.topology.to_string(),
         record.kernel.as_ref().map_or_else(unknown, |kernel| kernel.release.clone()),
         record.accel.map_or_else(unknown, |accel| accel.to_string()),
         seconds(time.resolve_ms),
@@ -69,7 +69,7 @@ pub(super) fn accelerators(records: &[Record]) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use ktstr::{Chosen, Finding, GuestPart, HostPart, KernelPart, RECORD_VERSION, TimeSplit, Topology};
+    use ktstr::{Chosen, Finding, GuestPart, HostPart, KernelPart, Machine, RECORD_VERSION, TimeSplit, Topology};
 
     /// A record as a run leaves it.
     pub(in super::super) fn record(test: &str, verdict: Verdict) -> Record {
@@ -79,8 +79,7 @@ pub(super) mod tests {
             version: RECORD_VERSION,
             test: test.to_owned(),
             verdict,
-            topology: Topology::new(1, 2, 1),
-            ram_bytes: 512 << 20,
+            machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
             accel: Some(Chosen::Tcg),
             kernel: Some(KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: None }),
             images: None,

@@ -16,7 +16,7 @@ use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
 use ktstr_vmm::{Chosen, VmConfig};
-use ktstr_wire::{Reserved, Run};
+use ktstr_wire::{Machine, Reserved, Run};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -106,8 +106,7 @@ fn blank_record(spec: &TestSpec, seed: u64) -> Record {
         version: RECORD_VERSION,
         test: spec.name().to_owned(),
         verdict: Verdict::Inconclusive { reason: "the test did not end".to_owned() },
-        topology: spec.topology,
-        ram_bytes: 0,
+        machine: spec.machine(default_memory_bytes(spec, 0)),
         accel: None,
         kernel: None,
         images: None,
@@ -151,15 +150,14 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let config = VmConfig {
         kernel: kernel.vmlinux(),
         initramfs: boot.path.clone(),
-        topology: spec.topology,
-        ram_bytes: ram_bytes(spec, reserved_bytes),
+        machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
         kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,
     };
-    record.ram_bytes = config.ram_bytes;
-    let order = order(spec, settings);
+    record.machine = config.machine.clone();
+    let order = order(spec, settings, &config.machine);
     let (log, log_name) = console_log(spec, settings, &program)?;
     record.host.console_log = Some(log_name);
     let deadlines = deadlines(spec, settings, accel);
@@ -195,9 +193,9 @@ fn take_observations(record: &mut Record, seen: Observations) {
     record.host.vcpu_clocks = seen.vcpu_clocks;
 }
 
-fn order(spec: &TestSpec, settings: &Settings) -> Run {
+fn order(spec: &TestSpec, settings: &Settings, machine: &Machine) -> Run {
     let context = RunContext {
-        topology: spec.topology,
+        machine: machine.clone(),
         seed: settings.seed,
         duration_ns: (spec.duration_s * 1e9) as u64,
         workers_per_cgroup: spec.workers_per_cgroup,
@@ -243,9 +241,9 @@ fn reserved_bytes(payload_bytes: usize) -> u64 {
     need.next_multiple_of(RESERVED_STEP_BYTES)
 }
 
-fn ram_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
-    let by_topology = BASE_RAM_BYTES + reserved_bytes + u64::from(spec.topology.cpus()) * RAM_PER_CPU_BYTES;
-    spec.memory_mb.map_or(by_topology, |mb| u64::from(mb) << 20)
+/// RAM of a machine whose test does not say how much.
+fn default_memory_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
+    BASE_RAM_BYTES + reserved_bytes + u64::from(spec.topology.cpus()) * RAM_PER_CPU_BYTES
 }
 
 /// From now on a large block goes back to the host when it is freed. By default the allocator learns from the first one

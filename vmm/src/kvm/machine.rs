@@ -41,7 +41,7 @@ impl KvmMachine {
         console: &SerialLog,
         control: &SerialLog,
     ) -> Result<Self, crate::Error> {
-        let cmdline = crate::cmdline::build(config, &kernel_words(config.topology))?;
+        let cmdline = crate::cmdline::build(config, &kernel_words(config.machine.topology))?;
         Ok(Self::build(config, ram, &cmdline, console, control)?)
     }
 
@@ -53,11 +53,11 @@ impl KvmMachine {
         control: &SerialLog,
     ) -> Result<Self, Error> {
         let kvm = system::open()?;
-        check_limits(&kvm, config.topology)?;
-        let vm = create_vm(&kvm, config.topology)?;
+        check_limits(&kvm, config.machine.topology)?;
+        let vm = create_vm(&kvm, config.machine.topology)?;
         map_ram(&vm, ram)?;
         let entry_gpa = load(config, ram, cmdline)?;
-        let vcpus = create_vcpus(&kvm, &vm, config.topology)?;
+        let vcpus = create_vcpus(&kvm, &vm, config.machine.topology)?;
         if let Some(boot_vcpu) = vcpus.first() {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
@@ -174,7 +174,7 @@ fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> 
     let place = ram.layout().acpi();
     let memory = layout::node_ranges(ram.layout(), ram.node_bytes());
     let no_room = boot::Error::NoRoom { what: "the set of ACPI tables", gpa: place.gpa, bytes: place.bytes };
-    let tables = acpi::build(config.topology, &memory, place).ok_or(no_room)?;
+    let tables = acpi::build(&config.machine, &memory, place).ok_or(no_room)?;
     boot::put(ram.mapped(), "the set of ACPI tables", place.gpa, &tables.bytes)?;
     Ok(boot::load(config, ram, cmdline, tables.rsdp_gpa)?)
 }

@@ -64,7 +64,7 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     add("-rtc", format!("base={RTC_BASE},clock=vm"));
     add("-machine", machine(files.ram_nodes.len()));
     add("-cpu", cpu(version));
-    add("-smp", smp(&config.topology));
+    add("-smp", smp(&config.machine.topology));
     let ram_mib: u64 = files.ram_nodes.iter().map(|(_, bytes)| bytes >> 20).sum();
     add("-m", format!("{ram_mib}M"));
     for (node, (fd, bytes)) in files.ram_nodes.iter().enumerate() {
@@ -74,8 +74,8 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
         }
     }
     if files.ram_nodes.len() > 1 {
-        for llc in 0..config.topology.llcs {
-            add("-numa", format!("cpu,node-id={},socket-id={llc}", config.topology.node_of_llc(llc)));
+        for llc in 0..config.machine.topology.llcs {
+            add("-numa", format!("cpu,node-id={},socket-id={llc}", config.machine.node_of_llc(llc)));
         }
     }
     for (port, fd) in [(COM1, files.console), ("com2", files.control)] {
@@ -111,13 +111,13 @@ fn smp(topology: &Topology) -> String {
 mod tests {
     use super::*;
     use crate::accel::Chosen;
+    use ktstr_wire::Machine;
 
     fn words(topology: Topology) -> String {
         let config = VmConfig {
             kernel: "/k/vmlinux".into(),
             initramfs: "/k/initramfs".into(),
-            topology,
-            ram_bytes: 512 << 20,
+            machine: Machine::new(topology, 512 << 20),
             reserved_bytes: 64 << 20,
             kargs: Vec::new(),
             seed: 7,

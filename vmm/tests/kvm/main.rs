@@ -11,7 +11,7 @@ mod typing;
 
 use init::Init;
 use ktstr_vmm::{Chosen, Exit, Vm, VmConfig};
-use ktstr_wire::Topology;
+use ktstr_wire::{Machine, Topology};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,8 +46,7 @@ impl Files {
         VmConfig {
             kernel: kernel.to_owned(),
             initramfs,
-            topology,
-            ram_bytes: 512 << 20,
+            machine: Machine::new(topology, 512 << 20),
             reserved_bytes: 16 << 20,
             kargs: Vec::new(),
             seed: 0,

@@ -39,8 +39,8 @@ impl<'a> Boot<'a> {
             kernel: &config.kernel,
             initramfs: &config.initramfs,
             cmdline: cmdline::build(config, &extra)?,
-            cpus: config.topology.cpus(),
-            ram_bytes: config.ram_bytes,
+            cpus: config.machine.topology.cpus(),
+            ram_bytes: config.machine.memory_bytes(),
         })
     }
 

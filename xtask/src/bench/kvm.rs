@@ -7,7 +7,7 @@ use super::steady::{Bed, STEADY, TWO_CGROUPS};
 use super::tcg::split;
 use super::trace::Trace;
 use anyhow::{Result, ensure};
-use ktstr::Topology;
+use ktstr::{Machine, Topology};
 use ktstr_cache::Cache;
 use ktstr_vmm::qemu::Qemu;
 use ktstr_vmm::{Chosen, Vm, VmConfig};
@@ -82,8 +82,7 @@ fn config(bed: &Bed, initramfs: &Path) -> VmConfig {
     VmConfig {
         kernel: bed.kernel.vmlinux(),
         initramfs: initramfs.to_owned(),
-        topology: Topology { numa_nodes: 1, llcs: 1, cores_per_llc: 2, threads_per_core: 1 },
-        ram_bytes: 544 << 20,
+        machine: Machine::new(Topology::new(1, 2, 1), 544 << 20),
         reserved_bytes: 64 << 20,
         kargs: Vec::new(),
         seed: 1,

@@ -50,8 +50,8 @@ pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
         kernel: &bed.kernel.vmlinux(),
         initramfs: &initramfs,
         cmdline: "console=ttyS0 loglevel=5 panic=-1".to_owned(),
-        cpus: warm.topology.cpus(),
-        ram_bytes: warm.ram_bytes,
+        cpus: warm.machine.topology.cpus(),
+        ram_bytes: warm.machine.memory_bytes(),
     };
     let [mut ours, mut around, mut default, mut deterministic] = [const { Series::NONE }; 4];
     let mut records = Vec::new();

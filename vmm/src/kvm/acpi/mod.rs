@@ -17,7 +17,7 @@ use acpi_tables::Aml;
 use acpi_tables::rsdp::Rsdp;
 use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
-use ktstr_wire::Topology;
+use ktstr_wire::Machine;
 
 const OEM: [u8; 6] = *b"KTSTR ";
 const OEM_TABLE: [u8; 8] = *b"KTSTRVM ";
@@ -34,16 +34,16 @@ pub(crate) struct Tables {
 
 /// The tables of a machine, to be put at `place.gpa`; `None` when they do not fit into `place.bytes`. `memory` says
 /// which RAM is whose, and matters where there are several NUMA nodes.
-pub(crate) fn build(topology: Topology, memory: &[NodeRange], place: Range) -> Option<Tables> {
-    let ids = ApicIds::new(topology);
+pub(crate) fn build(machine: &Machine, memory: &[NodeRange], place: Range) -> Option<Tables> {
+    let ids = ApicIds::new(machine.topology);
     let mut heap = Heap { base_gpa: place.gpa, bytes: Vec::new() };
     let dsdt_gpa = heap.put(&dsdt::build());
     let mut root = XSDT::new(OEM, OEM_TABLE, OEM_REVISION);
     root.add_entry(heap.put(&fadt::build(dsdt_gpa)));
     root.add_entry(heap.put(&madt::build(&ids)));
-    if topology.numa_nodes > 1 {
-        root.add_entry(heap.put(&numa::affinities(topology, &ids, memory)));
-        root.add_entry(heap.put(&numa::distances(topology.numa_nodes)));
+    if machine.nodes.len() > 1 {
+        root.add_entry(heap.put(&numa::affinities(machine, &ids, memory)));
+        root.add_entry(heap.put(&numa::distances(machine)));
     }
     let root_gpa = heap.put(&root);
     let rsdp_gpa = heap.put(&Rsdp::new(OEM, root_gpa));
@@ -74,6 +74,7 @@ fn table(signature: [u8; 4], revision: u8) -> Sdt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ktstr_wire::Topology;
 
     const GPA: u64 = 0x1e00_0000;
 
@@ -110,7 +111,7 @@ mod tests {
     }
 
     fn built(topology: Topology) -> Tables {
-        build(topology, &[], Range { gpa: GPA, bytes: 1 << 20 }).unwrap()
+        build(&Machine::new(topology, 1 << 30), &[], Range { gpa: GPA, bytes: 1 << 20 }).unwrap()
     }
 
     #[test]
@@ -137,6 +138,6 @@ mod tests {
         let topology = Topology { numa_nodes: 512, ..Topology::new(512, 1, 1) };
         let tables = built(topology);
         assert_eq!(Reader(&tables).names().len(), 4);
-        assert_eq!(build(topology, &[], Range { gpa: GPA, bytes: 4096 }), None);
+        assert_eq!(build(&Machine::new(topology, 1 << 30), &[], Range { gpa: GPA, bytes: 4096 }), None);
     }
 }

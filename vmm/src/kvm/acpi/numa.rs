@@ -4,23 +4,20 @@ use super::table;
 use crate::kvm::cpuid::ApicIds;
 use crate::layout::NodeRange;
 use acpi_tables::sdt::Sdt;
-use ktstr_wire::Topology;
+use ktstr_wire::Machine;
 
 const SRAT_REVISION: u8 = 3;
 const SLIT_REVISION: u8 = 1;
 const MEMORY: u8 = 1;
 const X2APIC: u8 = 2;
 const ENABLED: u32 = 1;
-const LOCAL_DISTANCE: u8 = 10;
-const REMOTE_DISTANCE: u8 = 20;
 
 /// The static resource affinity table.
-pub(super) fn affinities(topology: Topology, ids: &ApicIds, memory: &[NodeRange]) -> Sdt {
+pub(super) fn affinities(machine: &Machine, ids: &ApicIds, memory: &[NodeRange]) -> Sdt {
     let mut body = [1_u32.to_le_bytes().as_slice(), &[0; 8]].concat();
     for (cpu, id) in (0..).zip(ids.all()) {
-        let node = topology.node_of_llc(cpu / topology.cpus_per_llc());
         body.extend([X2APIC, 24, 0, 0]);
-        body.extend([node, id, ENABLED, 0, 0].into_iter().flat_map(u32::to_le_bytes));
+        body.extend([machine.node_of_cpu(cpu), id, ENABLED, 0, 0].into_iter().flat_map(u32::to_le_bytes));
     }
     for NodeRange { node, range } in memory {
         body.extend([MEMORY, 40]);
@@ -35,11 +32,9 @@ pub(super) fn affinities(topology: Topology, ids: &ApicIds, memory: &[NodeRange]
 }
 
 /// The system locality distance table.
-pub(super) fn distances(nodes: u32) -> Sdt {
-    let mut body = u64::from(nodes).to_le_bytes().to_vec();
-    for from in 0..nodes {
-        body.extend((0..nodes).map(|to| if from == to { LOCAL_DISTANCE } else { REMOTE_DISTANCE }));
-    }
+pub(super) fn distances(machine: &Machine) -> Sdt {
+    let mut body = (machine.distances.len() as u64).to_le_bytes().to_vec();
+    body.extend(machine.distances.iter().flatten());
     let mut slit = table(*b"SLIT", SLIT_REVISION);
     slit.append_slice(&body);
     slit
@@ -49,12 +44,13 @@ pub(super) fn distances(nodes: u32) -> Sdt {
 mod tests {
     use super::*;
     use crate::layout::Range;
+    use ktstr_wire::Topology;
 
     #[test]
     fn cpus_and_ram_have_their_node() {
         let topology = Topology { numa_nodes: 2, ..Topology::new(2, 1, 2) };
         let memory = [NodeRange { node: 1, range: Range { gpa: 0x1000, bytes: 0x2000 } }];
-        let srat = affinities(topology, &ApicIds::new(topology), &memory);
+        let srat = affinities(&Machine::new(topology, 1 << 30), &ApicIds::new(topology), &memory);
         let bytes = srat.as_slice();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
         let cpus: Vec<_> =
@@ -69,7 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_nearest_to_itself() {
-        assert_eq!(distances(2).as_slice()[44..], [10, 20, 20, 10]);
+    fn distances_are_as_declared() {
+        let machine = Machine::new(Topology { numa_nodes: 2, ..Topology::new(2, 1, 1) }, 1 << 30);
+        assert_eq!(distances(&machine).as_slice()[36..], [2, 0, 0, 0, 0, 0, 0, 0, 10, 20, 20, 10]);
+        let machine = machine.with_distances(vec![vec![10, 31], vec![21, 10]]);
+        assert_eq!(distances(&machine).as_slice()[44..], [10, 31, 21, 10]);
     }
 }

@@ -25,20 +25,16 @@ pub(super) fn copy(mut file: &File, offset: u64, bytes: u64, memory: &GuestMemor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::RamLayout;
-    use crate::memory::{Backing, GuestRam};
+    use crate::memory::Backing;
+    use crate::memory::tests::ram;
     use std::io::Write;
 
     const MIB: u64 = 1 << 20;
 
-    fn ram(numa_nodes: u32) -> GuestRam {
-        GuestRam::new(RamLayout::new(512 * MIB, 64 * MIB).unwrap(), numa_nodes, Backing::Private).unwrap()
-    }
-
     /// Across the border of two nodes, each of which is a mapping of its own.
     #[test]
     fn every_byte_arrives() {
-        let ram = ram(2);
+        let ram = ram(&[256, 256], Backing::Private);
         let bytes: Vec<u8> = (0..700_001_u32).map(|i| (i % 251) as u8).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
@@ -51,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_an_error() {
-        let ram = ram(1);
+        let ram = ram(&[512], Backing::Private);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 8192]).unwrap();
         let kind = |bytes, gpa| copy(&file, 0, bytes, ram.mapped(), gpa).unwrap_err().kind();

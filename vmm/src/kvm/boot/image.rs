@@ -90,7 +90,8 @@ fn read_object<T: ByteValued + Default>(file: &File, offset: u64) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Backing, GuestRam};
+    use crate::memory::Backing;
+    use crate::memory::tests::ram;
     use std::io::Write;
     use vm_memory::{Bytes, GuestAddress};
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     fn check(bytes: &[u8], expected: Result<u64, &str>) {
-        let ram = GuestRam::new(RamLayout::new(512 * MIB, 64 * MIB).unwrap(), 1, Backing::Private).unwrap();
+        let ram = ram(&[512], Backing::Private);
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let got = load(file.path(), ram.mapped(), ram.layout()).map_err(|error| error.to_string());

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::accel::Chosen;
     use crate::memory::Backing;
-    use ktstr_wire::Topology;
+    use ktstr_wire::{Machine, Topology};
 
     fn check(cmdline: &str, initramfs_bytes: u64, expected: &str) {
         let initramfs = tempfile::NamedTempFile::new().unwrap();
@@ -106,14 +106,13 @@ mod tests {
         let config = VmConfig {
             kernel: "/nowhere/vmlinux".into(),
             initramfs: initramfs.path().to_owned(),
-            topology: Topology::new(1, 1, 1),
-            ram_bytes: 512 << 20,
+            machine: Machine::new(Topology::new(1, 1, 1), 512 << 20),
             reserved_bytes: 16 << 20,
             kargs: Vec::new(),
             seed: 0,
             accel: Chosen::Kvm,
         };
-        let ram = GuestRam::new(config.ram_layout().unwrap(), 1, Backing::Private).unwrap();
+        let ram = GuestRam::new(config.ram_layout().unwrap(), &config.machine.nodes, Backing::Private).unwrap();
         let loaded = load_initramfs(&config.initramfs, ram.mapped(), ram.layout()).map(|_| ());
         let error = loaded.and_then(|()| load(&config, &ram, cmdline, 0).map(|_| ())).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
