@@ -1,6 +1,7 @@
 //! The QEMU command line of a machine: values in, words out.
 
 use super::Version;
+use super::plugin::TURN_NS;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::layout::LOW_RAM_MAX_END;
@@ -28,12 +29,15 @@ pub struct Files<'a> {
     pub control: RawFd,
     /// The reading end of COM1's input.
     pub input: RawFd,
+    /// The plugin that gives vCPUs fair turns, where it is needed.
+    pub plugin: Option<RawFd>,
 }
 
 impl Files<'_> {
     /// All of them.
     pub fn all(&self) -> Vec<RawFd> {
-        self.ram_nodes.iter().map(|(fd, _)| *fd).chain([self.console, self.control, self.input]).collect()
+        let serial = [self.console, self.control, self.input];
+        self.ram_nodes.iter().map(|(fd, _)| *fd).chain(serial).chain(self.plugin).collect()
     }
 }
 
@@ -60,6 +64,9 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     add("-name", format!("ktstr-{},debug-threads=on", std::process::id()));
     add("-accel", "tcg,thread=single".to_owned());
     add("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"));
+    if let Some(fd) = files.plugin {
+        add("-plugin", format!("/proc/self/fd/{fd},turn={}", TURN_NS >> ICOUNT_SHIFT));
+    }
     add("-seed", config.seed.to_string());
     add("-rtc", format!("base={RTC_BASE},clock=vm"));
     add("-machine", machine(files.ram_nodes.len()));
@@ -124,7 +131,7 @@ mod tests {
             accel: Chosen::Tcg,
         };
         let nodes: Vec<(RawFd, u64)> = (0..topology.numa_nodes).map(|node| (10 + node as RawFd, 256 << 20)).collect();
-        let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22 };
+        let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22, plugin: Some(23) };
         let words = build(Version { major: 7, minor: 2 }, &config, &files, "quiet");
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
@@ -139,6 +146,11 @@ mod tests {
     #[test]
     fn every_run_is_deterministic() {
         check(Topology::new(1, 2, 1), &["thread=single", "-icount shift=", "sleep=off", "-seed 7", "clock=vm"]);
+    }
+
+    #[test]
+    fn turns_are_counted_in_instructions() {
+        check(Topology::new(1, 2, 1), &["-plugin /proc/self/fd/23,turn=62500"]);
     }
 
     #[test]

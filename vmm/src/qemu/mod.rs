@@ -7,10 +7,16 @@
 pub mod args;
 mod find;
 mod input;
+mod plugin;
 mod process;
 mod qmp;
 
 pub use find::{Qemu, Version};
+
+// Compiled by the build script, and here only for the linter.
+#[cfg(clippy)]
+#[path = "../../plugin/plugin.rs"]
+mod plugin_source;
 
 use crate::config::VmConfig;
 use crate::machine::{Exit, Machine, VcpuClock};
@@ -58,6 +64,9 @@ pub enum Error {
         /// What came back.
         source: io::Error,
     },
+    /// Our plugin could not be given to it.
+    #[error("cannot make a file of the plugin for QEMU")]
+    Plugin(#[source] io::Error),
     /// The process ended, or did not answer, before the guest could run.
     #[error("QEMU did not come up: {why}{}", said(stderr))]
     NotUp {
@@ -100,11 +109,13 @@ impl QemuMachine {
         let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =
             ram.files().iter().map(|file| file.as_raw_fd()).zip(ram.node_bytes().iter().copied()).collect();
+        let plugin = plugin::file(qemu.version).map_err(Error::Plugin)?;
         let files = args::Files {
             ram_nodes: &nodes,
             console: console.raw_fd(),
             control: control.raw_fd(),
             input: guest_end.as_raw_fd(),
+            plugin: plugin.as_ref().map(AsRawFd::as_raw_fd),
         };
         let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
         let args = args::build(qemu.version, config, &files, &cmdline);
