@@ -33,7 +33,7 @@ pub use ctx::Ctx;
 pub use execute::execute_defs;
 pub use host::run::Failure;
 pub use ktstr_macros::ktstr_test;
-pub use record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
+pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
 pub use verdict::{Finding, Verdict, Window};

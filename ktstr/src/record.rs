@@ -86,6 +86,9 @@ pub struct HostPart {
     pub started_unix_s: u64,
     /// Why this backend.
     pub accel_reason: String,
+    /// The CPUs of the host that were the machine's.
+    #[serde(default)]
+    pub budget: BudgetPart,
     /// Where the time went.
     pub time: TimeSplit,
     /// What the host let each vCPU have between hello and the machine's end.
@@ -96,6 +99,17 @@ pub struct HostPart {
     pub console_log: Option<String>,
     /// Load average over one minute at the start.
     pub load_1m: Option<f64>,
+}
+
+/// The machine's share of the host's CPUs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BudgetPart {
+    /// By the host's numbers; none when it shared those of a machine around it.
+    pub cpus: Vec<usize>,
+    /// How long it waited for them, in milliseconds, before the machine was made.
+    pub waited_ms: f64,
+    /// Why it had none of its own and went without.
+    pub without: Option<String>,
 }
 
 /// Host time of each phase, in milliseconds.

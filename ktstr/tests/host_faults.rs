@@ -10,8 +10,8 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
-use support::Specimen;
+use std::time::Duration;
+use support::{Specimen, wait_until_gone};
 
 #[ktstr_test(cores = 2)]
 #[ignore = "a specimen: a good test in bad surroundings"]
@@ -174,28 +174,6 @@ fn any_kernel() -> String {
 fn leftovers(dir: &Path) -> Vec<String> {
     let output = Command::new("find").arg(dir).args(["-name", ".*.tmp", "-o", "-name", ".*.lock"]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
-}
-
-/// Waits until no process has `mark` in its arguments; the kernel takes a moment to end a killed one.
-fn wait_until_gone(mark: &str) {
-    let began = Instant::now();
-    loop {
-        let marked = processes_with(mark);
-        if marked.is_empty() {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "still there: {marked:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn processes_with(mark: &str) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let cmdlines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    cmdlines
-        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
-        .filter(|cmdline| cmdline.contains(mark) && cmdline.contains("qemu"))
-        .collect()
 }
 
 fn uid() -> u32 {

@@ -7,9 +7,11 @@
 //! The crate returns handles (memory, console, control, vCPU clocks) and decides nothing about what they mean.
 
 mod accel;
+pub mod budget;
 pub mod cmdline;
 mod config;
 mod error;
+mod host_cpus;
 pub mod kvm;
 pub mod layout;
 mod machine;

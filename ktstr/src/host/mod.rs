@@ -1,6 +1,7 @@
 //! The host's side of a test: what has to be there, the machine, and what is made of its run.
 
 mod agent;
+mod budget;
 mod console;
 mod judge;
 mod observations;

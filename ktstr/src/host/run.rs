@@ -3,6 +3,7 @@
 use crate::assert::Assert;
 use crate::ctx::RunContext;
 use crate::guest::Outcome;
+use crate::host::budget;
 use crate::host::console::Log;
 use crate::host::judge::judge;
 use crate::host::observations::Observations;
@@ -161,7 +162,11 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let (log, log_name) = console_log(spec, settings, &program)?;
     record.host.console_log = Some(log_name);
     let deadlines = deadlines(spec, settings, accel);
+    // Waited for before any deadline begins; given back when the machine is gone.
+    let (lease, budget) = budget::take(spec.topology, accel);
+    record.host.budget = budget;
     let seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
+    drop(lease);
     record.verdict = judge(&seen);
     take_observations(record, seen);
     if let Some(hello) = &record.guest.hello {

@@ -8,6 +8,7 @@ use ktstr::{Record, runs_dir};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// A specimen, about to be run.
 pub(crate) struct Specimen {
@@ -84,4 +85,26 @@ impl Outcome {
             assert!(verdict.contains(reason), "{reason:?} is not in {verdict}");
         }
     }
+}
+
+/// Waits until no process has `mark` in its arguments; the kernel takes a moment to end a killed one.
+pub(crate) fn wait_until_gone(mark: &str) {
+    let began = Instant::now();
+    loop {
+        let marked = processes_with(mark);
+        if marked.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "still there: {marked:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn processes_with(mark: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let cmdlines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    cmdlines
+        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
+        .filter(|cmdline| cmdline.contains(mark) && cmdline.contains("qemu"))
+        .collect()
 }

@@ -1,0 +1,65 @@
+//! A host that is short of something: the right verdict, what is short, what to do, and nothing left behind.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use ktstr::prelude::*;
+use std::path::Path;
+use std::process::Child;
+use support::{Specimen, wait_until_gone};
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: a good test in bad surroundings"]
+fn good(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+/// As many as a large run starts where the runner is told to start them all.
+const AT_ONCE: usize = 16;
+
+/// Who did not get its CPUs at the first look has waited at least this long.
+const RETRY_MS: f64 = 10.0;
+
+#[test]
+fn many_machines_at_once_take_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut specimen = Specimen::new("good").env("KTSTR_BUDGET_DIR", dir.path().join("vcpus"));
+        let child = specimen.spawn();
+        (specimen, child)
+    };
+    let runs: Vec<(Specimen, Child)> = (0..AT_ONCE).map(|_| start()).collect();
+    let mut waited = 0;
+    for (specimen, child) in runs {
+        let mark = format!("ktstr-{}", child.id());
+        let outcome = specimen.collect(child);
+        outcome.expect("Pass", &[]);
+        wait_until_gone(&mark);
+        let budget = &outcome.record.host.budget;
+        assert!(!budget.cpus.is_empty() && budget.without.is_none(), "{budget:?}");
+        waited += usize::from(budget.waited_ms >= RETRY_MS);
+    }
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    assert!(waited >= AT_ONCE.saturating_sub(cpus), "{waited} of {AT_ONCE} have waited for {cpus} CPUs");
+    assert_all_free(&dir.path().join("vcpus"));
+}
+
+#[test]
+fn a_budget_that_cannot_be_kept_is_said_and_done_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vcpus");
+    std::fs::write(&path, "no directory").unwrap();
+    let outcome = Specimen::new("good").env("KTSTR_BUDGET_DIR", &path).run();
+    outcome.expect("Pass", &[]);
+    let reason = outcome.record.host.budget.without.unwrap();
+    assert!(reason.contains("vcpus cannot hold the lock files") && outcome.output.contains(&reason), "{reason}");
+}
+
+/// All CPUs can be had again at once, and the files of the locks are empty.
+fn assert_all_free(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        assert_eq!(entry.metadata().unwrap().len(), 0, "{entry:?}");
+        std::fs::File::open(entry.path()).unwrap().try_lock().unwrap();
+    }
+}
