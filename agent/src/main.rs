@@ -1,13 +1,14 @@
 //! PID 1 of the guest.
 //!
-//! Mounts what a user space needs, maps the reserved range, says hello, unpacks the payload, runs the one program that
-//! the host ordered, forwards what it says, and powers off. Whatever goes wrong is told to the host in words, on the
-//! control channel and on the console, before the machine goes down.
+//! Mounts what a user space needs, maps the reserved range, tells what the kernel says of the machine, says hello, unpacks
+//! the payload, runs the one program that the host ordered, forwards what it says, and powers off. Whatever goes wrong is
+//! told to the host in words, on the control channel and on the console, before the machine goes down.
 
 mod control;
 mod dump;
 mod kallsyms;
 mod link;
+mod machine;
 mod mounts;
 mod payload;
 mod run;
@@ -37,6 +38,7 @@ fn serve(control: &Control) -> Result<()> {
     let warnings = mounts::mount_all()?;
     control.connect()?;
     let mut link = Link::map()?;
+    link.send(&GuestMessage::Machine(machine::report()?));
     control.send(&GuestMessage::Hello(hello(warnings)?));
     let order = link.order()?;
     payload::unpack(link.reserved())?;

@@ -3,7 +3,7 @@
 use crate::assert::AssertResult;
 use crate::verdict::Verdict;
 use ktstr_vmm::{Chosen, VcpuClock};
-use ktstr_wire::{ExitStatus, Hello, Machine, Symbol};
+use ktstr_wire::{ExitStatus, Hello, Machine, MachineReport, Symbol};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,8 @@ pub struct KernelPart {
 /// What the guest said, with its own times.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GuestPart {
+    /// The machine as the guest's kernel sees it.
+    pub machine: Option<MachineReport>,
     /// The agent's hello.
     pub hello: Option<Hello>,
     /// Where the kernel's variables are from which observers start: the image's own symbols, moved as KASLR moved the

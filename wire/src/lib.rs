@@ -5,22 +5,26 @@
 //! the bytes at hand justify.
 
 pub mod control;
+mod cpu_set;
 pub mod dump;
 pub mod machine;
 pub mod message;
 pub mod region;
+mod report;
 pub mod reserved;
 pub mod ring;
 pub mod topology;
 
+pub use cpu_set::{CpuSet, CpuSetError};
 pub use machine::{Machine, Node};
 pub use message::{ExitStatus, GuestMessage, Hello, Run, Stream, Symbol};
 pub use region::{MappedRegion, Region};
+pub use report::{CpuFact, CpuValue, MachineReport, NodeReport};
 pub use reserved::Reserved;
 pub use topology::Topology;
 
 /// Version of everything in this crate. An agent of another version is refused at `Hello`.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// CRC-32 (IEEE 802.3) over `bytes`, which guards the frames of both channels.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {

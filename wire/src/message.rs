@@ -3,6 +3,7 @@
 //! Milestones go over the control channel, so that they arrive even when the ring is unusable; bulk goes over the ring.
 //! Times are nanoseconds of the guest's `CLOCK_MONOTONIC`.
 
+use crate::MachineReport;
 use serde::{Deserialize, Serialize};
 
 /// What the agent says to the host.
@@ -15,6 +16,8 @@ pub enum GuestMessage {
         /// When.
         at_ns: u64,
     },
+    /// Ring, before `Hello`: the machine as the kernel sees it.
+    Machine(MachineReport),
     /// Ring: output of the program.
     Output {
         /// Which of its two streams.

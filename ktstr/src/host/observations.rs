@@ -6,12 +6,13 @@ use crate::host::phases::Phase;
 use crate::host::share::HostShare;
 use crate::record::TimeSplit;
 use ktstr_vmm::{Exit, VcpuClock};
-use ktstr_wire::{ExitStatus, Hello};
+use ktstr_wire::{ExitStatus, Hello, MachineReport};
 use std::time::Duration;
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Observations {
+    pub(crate) machine: Option<MachineReport>,
     pub(crate) hello: Option<Hello>,
     pub(crate) started_ns: Option<u64>,
     pub(crate) exited: Option<(ExitStatus, u64)>,

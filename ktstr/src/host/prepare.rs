@@ -10,9 +10,19 @@ use std::path::Path;
 /// Where the test binary is in the guest.
 pub(crate) const GUEST_PROGRAM: &str = "/ktstr/test";
 
-/// Kernel options without which the guest's user space cannot work, whatever the test.
-const REQUIRED_OPTIONS: &[&str] =
-    &["BLK_DEV_INITRD", "DEVTMPFS", "TMPFS", "CGROUPS", "DEVMEM", "SERIAL_8250_CONSOLE", "KALLSYMS", "BINFMT_ELF"];
+/// Kernel options without which the guest's user space cannot work, whatever the test. SCHEDSTATS tells which CPUs a
+/// scheduling domain spans; nothing else does.
+const REQUIRED_OPTIONS: &[&str] = &[
+    "BLK_DEV_INITRD",
+    "DEVTMPFS",
+    "TMPFS",
+    "CGROUPS",
+    "DEVMEM",
+    "SERIAL_8250_CONSOLE",
+    "KALLSYMS",
+    "BINFMT_ELF",
+    "SCHEDSTATS",
+];
 
 /// Why something is missing.
 #[derive(Debug, thiserror::Error)]

@@ -179,6 +179,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
 
 fn take_observations(record: &mut Record, seen: Observations) {
     record.guest = GuestPart {
+        machine: seen.machine,
         hello: seen.hello,
         symbols: Vec::new(),
         started_ns: seen.started_ns,

@@ -73,6 +73,7 @@ impl Session {
                 self.enter(Phase::Teardown);
                 self.seen.said_bye = true;
             }
+            GuestMessage::Machine(machine) => self.seen.machine = Some(machine),
             GuestMessage::Output { bytes, .. } => self.output.push(&bytes),
             GuestMessage::Report(frame) => self.take_report(&frame),
             GuestMessage::Fault(what) => self.seen.faults.push(what),
