@@ -1,6 +1,7 @@
 //! What a test becomes.
 
 use crate::attrs::Attrs;
+use crate::values::Given;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, ItemFn, Result};
@@ -33,7 +34,20 @@ fn spec(attrs: &Attrs) -> TokenStream {
         let field = syn::Ident::new(name, proc_macro2::Span::call_site());
         value.map(|value| quote!(spec.#field = #value;))
     };
-    let memory_mb = set("memory_mb", attrs.memory_mb.map(|mb| quote!(::std::option::Option::Some(#mb))));
+    let memory_mb = set(
+        "memory_mb",
+        attrs.memory_mb.as_ref().map(|mb| {
+            let mb = mb.value;
+            quote!(::std::option::Option::Some(#mb))
+        }),
+    );
+    let list = |name, given: &Option<Given<Vec<u32>>>| {
+        set(name, given.as_ref().map(|Given { value, .. }| quote!(&[#(#value),*])))
+    };
+    let node_llcs = list("node_llcs", &attrs.node_llcs);
+    let node_memory_mb = list("node_memory_mb", &attrs.node_memory_mb);
+    let memory_only_nodes_mb = list("memory_only_nodes_mb", &attrs.memory_only_nodes_mb);
+    let distances = set("distances", attrs.distances.as_ref().map(distances));
     let duration_s = set("duration_s", attrs.duration_s.map(ToTokens::into_token_stream));
     let workers = set("workers_per_cgroup", attrs.workers_per_cgroup.map(ToTokens::into_token_stream));
     let not_starved = option(attrs.not_starved.map(ToTokens::into_token_stream));
@@ -48,6 +62,10 @@ fn spec(attrs: &Attrs) -> TokenStream {
             threads_per_core: #threads,
         });
         #memory_mb
+        #node_llcs
+        #node_memory_mb
+        #memory_only_nodes_mb
+        #distances
         #duration_s
         #workers
         spec.assert = ::ktstr::Assert {
@@ -57,6 +75,11 @@ fn spec(attrs: &Attrs) -> TokenStream {
         };
         spec
     }
+}
+
+fn distances(given: &Given<Vec<Vec<u8>>>) -> TokenStream {
+    let rows = given.value.iter().map(|row| quote!(&[#(#row),*]));
+    quote!(&[#(#rows),*])
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

@@ -2,6 +2,8 @@
 
 mod attrs;
 mod emit;
+mod machine;
+mod values;
 
 use proc_macro::TokenStream;
 use syn::{ItemFn, parse_macro_input};
@@ -10,11 +12,15 @@ use syn::{ItemFn, parse_macro_input};
 ///
 /// | attribute | meaning | default |
 /// |---|---|---|
-/// | `llcs = N` | last-level caches of the whole machine | 1 |
+/// | `llcs = N`, or `sockets = N` | last-level caches of the whole machine, each in a package of its own | 1 |
 /// | `cores = N` | cores per LLC | 1 |
 /// | `threads = N` | SMT threads per core | 1 |
 /// | `numa_nodes = N` | NUMA nodes, which divide the LLCs | 1 |
-/// | `memory_mb = N` | the machine's RAM in MiB | by topology |
+/// | `node_llcs = [N, …]` | LLCs of each node | spread evenly |
+/// | `memory_mb = N` | RAM of these nodes together, in MiB, spread evenly | by topology |
+/// | `node_memory_mb = [N, …]` | RAM of each of these nodes, in MiB | spread evenly |
+/// | `memory_only_nodes_mb = [N, …]` | further nodes without CPUs, and the RAM of each in MiB | none |
+/// | `distances = [[N, …], …]` | how far nodes are apart, 10 being a node from itself; a list for each node, from it to each | 20 |
 /// | `duration_s = N` | the scenario's length in seconds of guest time, whole or not | 2 |
 /// | `workers_per_cgroup = N` | workers of a cgroup that doesn't say its own number | 2 |
 /// | `not_starved = BOOL`, `max_gap_ms = N`, `max_spread_pct = N` | assertions, see `Assert` | `Assert::defaults()` |

@@ -1,0 +1,85 @@
+//! The values that attributes take.
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprLit, Lit, Result};
+
+/// A value, and where it is written.
+pub(crate) struct Given<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+impl<T> Given<T> {
+    pub(crate) fn new(written: &Expr, value: T) -> Self {
+        Self { value, span: written.span() }
+    }
+
+    /// An error that points at the value.
+    pub(crate) fn error(&self, message: String) -> Error {
+        Error::new(self.span, message)
+    }
+}
+
+fn literal<'a>(name: &str, value: &'a Expr, wanted: &str) -> Result<&'a Lit> {
+    match value {
+        Expr::Lit(ExprLit { lit, .. }) => Ok(lit),
+        other => Err(Error::new(other.span(), format!("`{name}` takes {wanted}"))),
+    }
+}
+
+pub(crate) fn count(name: &str, value: &Expr) -> Result<u32> {
+    let wanted = "a whole number of at least 1";
+    let error = || Error::new(value.span(), format!("`{name}` takes {wanted}"));
+    match literal(name, value, wanted)? {
+        Lit::Int(int) => int.base10_parse().ok().filter(|number| *number >= 1).ok_or_else(error),
+        _ => Err(error()),
+    }
+}
+
+pub(crate) fn positive(name: &str, value: &Expr) -> Result<f64> {
+    let wanted = "a number above 0";
+    let error = || Error::new(value.span(), format!("`{name}` takes {wanted}"));
+    let number: f64 = match literal(name, value, wanted)? {
+        Lit::Int(int) => int.base10_parse().map_err(|_| error())?,
+        Lit::Float(float) => float.base10_parse().map_err(|_| error())?,
+        _ => return Err(error()),
+    };
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err(error()) }
+}
+
+pub(crate) fn boolean(name: &str, value: &Expr) -> Result<bool> {
+    match literal(name, value, "true or false")? {
+        Lit::Bool(boolean) => Ok(boolean.value),
+        other => Err(Error::new(other.span(), format!("`{name}` takes true or false"))),
+    }
+}
+
+/// A list of whole numbers, at least one.
+pub(crate) fn counts(name: &str, value: &Expr) -> Result<Vec<u32>> {
+    elements(name, value, "a list of whole numbers, such as [1, 3]")?.map(|element| count(name, element)).collect()
+}
+
+/// A list of lists of distances.
+pub(crate) fn matrix(name: &str, value: &Expr) -> Result<Vec<Vec<u8>>> {
+    let wanted = "a list of lists, one for each node, such as [[10, 20], [20, 10]]";
+    elements(name, value, wanted)?
+        .map(|row| elements(name, row, wanted)?.map(|element| distance(name, element)).collect())
+        .collect()
+}
+
+fn distance(name: &str, value: &Expr) -> Result<u8> {
+    let wanted = "distances from 10 to 254";
+    count(name, value)
+        .ok()
+        .and_then(|number| u8::try_from(number).ok())
+        .filter(|number| (10..=254).contains(number))
+        .ok_or_else(|| Error::new(value.span(), format!("`{name}` takes {wanted}")))
+}
+
+fn elements<'a>(name: &str, value: &'a Expr, wanted: &str) -> Result<impl Iterator<Item = &'a Expr>> {
+    match value {
+        Expr::Array(array) if !array.elems.is_empty() => Ok(array.elems.iter()),
+        other => Err(Error::new(other.span(), format!("`{name}` takes {wanted}"))),
+    }
+}

@@ -1,0 +1,8 @@
+use ktstr_macros::ktstr_test;
+
+#[ktstr_test(numa_nodes = 2, llcs = 2, distances = [[10, 10], [20, 10]])]
+fn test(ctx: &Ctx) -> Result<AssertResult> {
+    unreachable!()
+}
+
+fn main() {}
