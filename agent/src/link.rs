@@ -11,8 +11,11 @@ use std::fs::{self, File};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-/// How long a full ring is waited for before a message is given up.
+/// How long a full ring is waited for before messages are given up.
 const FULL_RING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a full ring is looked at. Emulated time flies while all sleep: the more looks, the more of the host's time.
+const FULL_RING_POLL: Duration = Duration::from_micros(100);
 
 /// How often the host's order is looked for.
 const ORDER_POLL: Duration = Duration::from_millis(1);
@@ -21,6 +24,8 @@ const ORDER_POLL: Duration = Duration::from_millis(1);
 pub(crate) struct Link {
     reserved: Reserved<MappedRegion>,
     bulk: Producer<MappedRegion>,
+    /// Since when there is no room for what is to be sent.
+    full_since_ns: Option<u64>,
 }
 
 impl Link {
@@ -43,7 +48,7 @@ impl Link {
         let region = unsafe { MappedRegion::new(start, bytes) };
         let reserved = Reserved::open(region).context("cannot use the reserved range")?;
         let bulk = reserved.bulk_out().context("cannot use the ring to the host")?;
-        Ok(Self { reserved, bulk })
+        Ok(Self { reserved, bulk, full_since_ns: None })
     }
 
     /// The range itself.
@@ -63,15 +68,27 @@ impl Link {
         }
     }
 
-    /// Sends bulk. While the ring is full this waits; in the end the message is dropped and counted.
-    pub(crate) fn send(&mut self, message: &GuestMessage) {
+    /// Sends bulk. While the ring is full this waits; in the end the message is dropped and counted, and so are those
+    /// behind it until there is room again: a host that has stopped reading holds the guest up once, not at each message.
+    ///
+    /// # Errors
+    /// When somebody else wrote into the ring.
+    pub(crate) fn send(&mut self, message: &GuestMessage) -> Result<()> {
         let bytes = encode(message);
-        let give_up_ns = now_ns() + FULL_RING_PATIENCE.as_nanos() as u64;
-        while !self.bulk.push(&bytes) {
-            if !self.bulk.can_ever_hold(bytes.len()) || now_ns() > give_up_ns {
-                return self.bulk.count_dropped();
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        if !self.bulk.can_ever_hold(bytes.len()) {
+            self.bulk.count_dropped();
+            return Ok(());
         }
+        while !self.bulk.push(&bytes).context("cannot use the ring to the host")? {
+            let now_ns = now_ns();
+            let since_ns = *self.full_since_ns.get_or_insert(now_ns);
+            if now_ns.saturating_sub(since_ns) > FULL_RING_PATIENCE.as_nanos() as u64 {
+                self.bulk.count_dropped();
+                return Ok(());
+            }
+            std::thread::sleep(FULL_RING_POLL);
+        }
+        self.full_since_ns = None;
+        Ok(())
     }
 }

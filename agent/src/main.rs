@@ -38,7 +38,7 @@ fn serve(control: &Control) -> Result<()> {
     let warnings = mounts::mount_all()?;
     control.connect()?;
     let mut link = Link::map()?;
-    link.send(&GuestMessage::Machine(machine::report()?));
+    link.send(&GuestMessage::Machine(machine::report()?))?;
     control.send(&GuestMessage::Hello(hello(warnings)?));
     let order = link.order()?;
     payload::unpack(link.reserved())?;

@@ -128,7 +128,7 @@ impl Program {
             Err(error) => return Err(error).context("cannot read what the program says"),
         }
         match pipe.stream {
-            Some(stream) => link.send(&GuestMessage::Output { stream, bytes }),
+            Some(stream) => link.send(&GuestMessage::Output { stream, bytes })?,
             None => {
                 self.report.extend_from_slice(&bytes);
                 self.forward_reports(link)?;
@@ -145,7 +145,7 @@ impl Program {
                 bail!("the program wrote a report frame of {length} bytes, more than the {MAX_REPORT_BYTES} allowed");
             }
             let Some(frame) = rest.get(..length) else { return Ok(()) };
-            link.send(&GuestMessage::Report(frame.to_vec()));
+            link.send(&GuestMessage::Report(frame.to_vec()))?;
             self.report.drain(..4 + length);
         }
         Ok(())

@@ -175,31 +175,6 @@ fn garbage_on_com2_is_inconclusive() {
     Specimen::new("garbles_control").run().expect("Inconclusive", &["bytes on COM2 belong to no message"]);
 }
 
-#[ktstr_test(cores = 2)]
-#[ignore = "a specimen: run by garbage_in_the_ring_is_inconclusive"]
-fn garbles_ring(_ctx: &Ctx) -> Result<AssertResult> {
-    let cmdline = fs::read_to_string("/proc/cmdline")?;
-    let word = cmdline.split_whitespace().find_map(|word| word.strip_prefix("ktstr.reserved="));
-    let (gpa, bytes) = word.and_then(ktstr_wire::reserved::parse_cmdline_value).context("no reserved range")?;
-    let mem = fs::File::options().read(true).write(true).open("/dev/mem")?;
-    // The rings lie in the first mebibytes; the header page and everything behind it is overwritten.
-    let length = bytes.min(9 << 20);
-    // SAFETY: a new shared mapping of guest memory that no Rust value lives in.
-    unsafe {
-        let flags = libc::PROT_READ | libc::PROT_WRITE;
-        let fd = std::os::fd::AsRawFd::as_raw_fd(&mem);
-        let at = libc::mmap(std::ptr::null_mut(), length, flags, libc::MAP_SHARED, fd, gpa as libc::off_t);
-        ensure!(at != libc::MAP_FAILED, "cannot map the reserved range");
-        std::ptr::write_bytes(at.cast::<u8>(), 0xa5, length);
-    }
-    Ok(AssertResult::default())
-}
-
-#[test]
-fn garbage_in_the_ring_is_inconclusive() {
-    Specimen::new("garbles_ring").run().expect("Inconclusive", &["the ring is corrupt"]);
-}
-
 #[ktstr_test(cores = 2, duration_s = 5)]
 #[ignore = "a specimen: run by stopped_worker_fails"]
 fn stops_a_worker(ctx: &Ctx) -> Result<AssertResult> {

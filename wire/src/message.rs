@@ -23,10 +23,11 @@ pub enum GuestMessage {
         /// Which of its two streams.
         stream: Stream,
         /// The bytes, cut anywhere.
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// Ring: one frame that the program wrote to its report descriptor; only the harness knows what it means.
-    Report(Vec<u8>),
+    Report(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Control: the program is gone and everything that it said is in the ring.
     Exited {
         /// How it ended.
@@ -97,6 +98,7 @@ pub struct Run {
     /// Its whole environment, besides what the agent adds for the report descriptor.
     pub env: Vec<(String, String)>,
     /// Put into a file whose path the program finds in [`CONTEXT_ENV`]; only the harness knows what it means.
+    #[serde(with = "serde_bytes")]
     pub context: Vec<u8>,
     /// The program is killed when it still runs after this long.
     pub deadline_ns: u64,

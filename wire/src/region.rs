@@ -1,14 +1,14 @@
 //! Shared memory, seen as bytes that the other side may change at any moment.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// Memory that two sides share. Offsets are in bytes; an access outside the region panics, so callers check what came
 /// from the other side before they use it as an offset.
 pub trait Region {
     /// Size in bytes.
     fn len_bytes(&self) -> usize;
-    /// Copies out.
+    /// Copies out, once: what is in `into` afterwards does not change any more, whatever the other side does.
     fn read(&self, offset: usize, into: &mut [u8]);
     /// Copies in.
     fn write(&self, offset: usize, from: &[u8]);
@@ -70,6 +70,8 @@ impl Region for MappedRegion {
         let from = self.at(offset, into.len());
         // SAFETY: `from` is valid for the length (checked) and cannot overlap a Rust slice.
         unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) }
+        // The other side may write at any moment: without this the compiler could read again instead of using the copy.
+        fence(Ordering::Acquire);
     }
 
     fn write(&self, offset: usize, from: &[u8]) {

@@ -5,7 +5,7 @@
 
 use crate::PROTOCOL_VERSION;
 use crate::region::Region;
-use crate::ring::{Consumer, Producer, RingError, Span};
+use crate::ring::{self, Consumer, Producer, RingError, Span};
 use std::io::{self, Read};
 
 /// Key of the kernel command line: `ktstr.reserved=0xADDRESS,0xSIZE`, in bytes.
@@ -76,6 +76,8 @@ impl<R: Region + Clone> Reserved<R> {
     pub fn format(region: R) -> Result<Self, ReservedError> {
         let this = Self { region };
         this.check_room(0)?;
+        ring::format(&this.region, ORDERS)?;
+        ring::format(&this.region, BULK)?;
         this.region.write(AT_VERSION, &PROTOCOL_VERSION.to_le_bytes());
         this.region.write(AT_MAGIC, &MAGIC.to_le_bytes());
         Ok(this)
@@ -190,7 +192,7 @@ mod tests {
         let owned = Owned::new(Reserved::<crate::MappedRegion>::bytes_for(100));
         let host = Reserved::format(owned.region()).unwrap();
         host.put_payload(&mut &[7; 100][..], 100).unwrap();
-        assert!(host.orders_out().unwrap().push(b"run"));
+        assert!(host.orders_out().unwrap().push(b"run").unwrap());
         let guest = Reserved::open(owned.region()).unwrap();
         let mut payload = vec![0; guest.payload_bytes()];
         guest.read_payload(0, &mut payload);

@@ -1,5 +1,6 @@
 //! `tidy`: rules of this repository that no compiler knows.
 
+mod data;
 mod paths;
 mod registered;
 mod rust;
@@ -71,6 +72,7 @@ impl Tree {
         let mut complaints = rust::complaints(self);
         complaints.extend(self.texts().flat_map(|(path, text)| text::complaints(path, &text)));
         complaints.extend(paths::complaints(self));
+        complaints.extend(data::complaints(self));
         complaints
     }
 

@@ -5,6 +5,10 @@ use crate::host::phases::Phase;
 use ktstr_wire::message::decode;
 use ktstr_wire::{GuestMessage, PROTOCOL_VERSION};
 
+/// The most remarks of one kind that are kept: a guest may say strange things without end.
+const MAX_REMARKS: usize = 20;
+const LAST_REMARK: usize = MAX_REMARKS - 1;
+
 impl Session {
     /// Takes in all that is new.
     pub(super) fn look(&mut self) -> Result<(), SessionError> {
@@ -15,7 +19,7 @@ impl Session {
         while let Some(frame) = self.frames.next_frame() {
             match decode(&frame) {
                 Ok(message) => self.take(message),
-                Err(error) => self.seen.breaches.push(format!("a frame on COM2 is {error}")),
+                Err(error) => note(&mut self.seen.breaches, format!("a frame on COM2 is {error}")),
             }
         }
         self.drain_ring();
@@ -26,29 +30,36 @@ impl Session {
         Ok(())
     }
 
+    /// Takes in what is in the ring now. After the first thing that does not belong there nothing in it is believed.
     fn drain_ring(&mut self) {
-        while let Some(ring) = &mut self.ring {
-            let popped = ring.pop();
-            self.seen.dropped_frames = ring.dropped();
-            match popped {
-                Ok(None) => return,
-                Ok(Some(frame)) => match decode(&frame) {
-                    Ok(message) => self.take(message),
-                    Err(error) => self.seen.breaches.push(format!("a frame in the ring is {error}")),
-                },
-                Err(error) => {
-                    self.seen.breaches.push(error.to_string());
-                    self.ring = None;
-                }
-            }
+        let Some(mut ring) = self.ring.take() else { return };
+        let mut stray = None;
+        let drained = ring.drain(|frame| stray = stray.take().or_else(|| self.take_bulk(frame)));
+        self.seen.dropped_frames = ring.dropped();
+        match stray.or(drained.err().map(|error| error.to_string())) {
+            Some(breach) => note(&mut self.seen.breaches, breach),
+            None => self.ring = Some(ring),
         }
+    }
+
+    /// Takes in a frame of the ring; tells what is wrong with it.
+    fn take_bulk(&mut self, frame: &[u8]) -> Option<String> {
+        match decode(frame) {
+            Ok(message @ (GuestMessage::Machine(_) | GuestMessage::Output { .. } | GuestMessage::Report(_))) => {
+                self.take(message);
+            }
+            Ok(_) => return Some("a message that belongs on COM2 is in the ring".to_owned()),
+            Err(error) => return Some(format!("a frame in the ring is {error}")),
+        }
+        None
     }
 
     fn take(&mut self, message: GuestMessage) {
         match message {
             GuestMessage::Hello(hello) if hello.protocol != PROTOCOL_VERSION => {
                 let found = hello.protocol;
-                self.seen.breaches.push(format!("the agent speaks protocol {found}, not {PROTOCOL_VERSION}"));
+                let what = format!("the agent speaks protocol {found}, not {PROTOCOL_VERSION}");
+                note(&mut self.seen.breaches, what);
             }
             GuestMessage::Hello(hello) => {
                 self.enter(Phase::Ready);
@@ -76,15 +87,41 @@ impl Session {
             GuestMessage::Machine(machine) => self.seen.machine = Some(machine),
             GuestMessage::Output { bytes, .. } => self.output.push(&bytes),
             GuestMessage::Report(frame) => self.take_report(&frame),
-            GuestMessage::Fault(what) => self.seen.faults.push(what),
+            GuestMessage::Fault(what) => note(&mut self.seen.faults, what),
         }
     }
 
     fn take_report(&mut self, frame: &[u8]) {
-        match serde_json::from_slice(frame) {
-            Ok(outcome) if self.seen.outcome.is_none() => self.seen.outcome = Some(outcome),
-            Ok(_) => self.seen.breaches.push("the test reported more than one outcome".to_owned()),
-            Err(error) => self.seen.breaches.push(format!("the test's report cannot be understood: {error}")),
+        if self.seen.outcome.is_some() {
+            return note(&mut self.seen.breaches, "the test reported more than one outcome".to_owned());
         }
+        match serde_json::from_slice(frame) {
+            Ok(outcome) => self.seen.outcome = Some(outcome),
+            Err(error) => {
+                note(&mut self.seen.breaches, format!("the test's report cannot be understood: {error}"));
+            }
+        }
+    }
+}
+
+/// Adds a remark, within [`MAX_REMARKS`].
+fn note(remarks: &mut Vec<String>, what: String) {
+    match remarks.len() {
+        MAX_REMARKS.. => {}
+        LAST_REMARK => remarks.push("and more of that".to_owned()),
+        _ => remarks.push(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_remarks_are_cut() {
+        let mut remarks = Vec::new();
+        (0..1000).for_each(|number: u32| note(&mut remarks, number.to_string()));
+        assert_eq!(remarks.len(), MAX_REMARKS);
+        assert_eq!((remarks[0].as_str(), remarks[LAST_REMARK].as_str()), ("0", "and more of that"));
     }
 }

@@ -95,7 +95,7 @@ fn deliver(
 ) -> Result<(), SessionError> {
     reserved.put_payload(payload, payload_bytes)?;
     let order = encode(order);
-    if reserved.orders_out()?.push(&order) { Ok(()) } else { Err(SessionError::OrderTooLarge { bytes: order.len() }) }
+    if reserved.orders_out()?.push(&order)? { Ok(()) } else { Err(SessionError::OrderTooLarge { bytes: order.len() }) }
 }
 
 struct Session {
