@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use support::patched::tests_kernel;
 use support::{Specimen, wait_until_gone};
 
 #[ktstr_test(cores = 2)]
@@ -90,10 +91,14 @@ fn panic_at_boot() {
 
 #[test]
 fn guest_that_never_says_hello() {
-    // Whoever waits for readers of RCU waits for ever, as the agent does when it mounts cgroups, and nobody complains.
+    // Whoever waits for readers of RCU waits for ever, PID 1 when it mounts cgroups at the latest, and nobody complains.
     let stuck = "initcall_blacklist=rcu_spawn_gp_kthread sysctl.kernel.hung_task_timeout_secs=0 loglevel=8";
     let outcome = Specimen::new("good").env("KTSTR_KARGS", stuck).env("KTSTR_BOOT_TIMEOUT_S", "6").run();
     outcome.expect("Inconclusive", &["after 6 s the host still waited for the agent's hello", "console: "]);
+    // It serves interrupts, so it tells what it waits for.
+    outcome.expect("Inconclusive", &["the record has the kernel's dumps"]);
+    let dumps = &outcome.record.guest.dumps;
+    assert!(dumps.contains("Show Blocked State") && dumps.contains(" state:D stack:0     pid:1 "), "{dumps}");
 }
 
 #[test]
@@ -163,11 +168,7 @@ fn interrupt_at_each_stage_leaves_nothing() {
 
 /// The kernel that the tests run with, as a file that any cache can take.
 fn any_kernel() -> String {
-    use ktstr_kernels::{Kernels, Spec};
-    let spec = std::env::var("KTSTR_KERNEL").unwrap_or_else(|_| "latest".to_owned());
-    let cache = ktstr_cache::Cache::open_default().unwrap();
-    let kernel = Kernels::new(cache).resolve(&spec.parse::<Spec>().unwrap(), &()).unwrap();
-    format!("path:{}", kernel.dir.display())
+    format!("path:{}", tests_kernel().dir.display())
 }
 
 /// Hidden files in the cache: locks and unfinished entries.

@@ -24,6 +24,8 @@ const COMMON: &[&str] = &[
     // certificates for modules that nobody loads.
     "initcall_blacklist=trace_eval_init,ftrace_check_for_weak_functions,load_system_certificate_list,\
      load_revocation_certificate_list",
+    // The host's SysRq keys ask for dumps, which distributions let no keyboard do. Without such a key nothing changes.
+    "sysrq_always_enabled",
     // The agent, in the initramfs.
     "rdinit=/init",
 ];

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Why a machine stopped by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,11 @@ pub(crate) trait Machine: Send {
 
     /// The clocks of the threads that run vCPUs, in vCPU order; one where all vCPUs share a thread.
     fn vcpu_clocks(&self) -> Vec<VcpuClock>;
+
+    /// As [`crate::Vm::executed`].
+    fn executed(&mut self) -> Option<Duration> {
+        None
+    }
 
     /// Ends the guest, whatever it does, and waits until its threads or processes are gone, but not for ever.
     fn stop(&mut self) -> Result<(), Error>;

@@ -7,6 +7,7 @@ use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::{Backing, GuestRam, RamRegion};
 use crate::serial_log::SerialLog;
 use crate::{kvm, qemu};
+use std::time::Duration;
 
 /// A machine. Its memory can be written before [`Vm::start`]; dropping it stops the guest and leaves nothing behind.
 pub struct Vm {
@@ -60,7 +61,7 @@ impl Vm {
         self.ram.reserved()
     }
 
-    /// What the guest wrote to its console (COM1) since the last call.
+    /// What the guest wrote to its console (COM1) since the last call, as [`SerialLog::read_new`] gives it.
     ///
     /// # Errors
     /// [`Error::SerialLog`].
@@ -68,12 +69,17 @@ impl Vm {
         self.console.read_new().map_err(|source| Error::SerialLog { port: "COM1", source })
     }
 
-    /// What the guest wrote to the control channel (COM2) since the last call.
+    /// What the guest wrote to the control channel (COM2) since the last call, as [`SerialLog::read_new`] gives it.
     ///
     /// # Errors
     /// [`Error::SerialLog`].
     pub fn read_control(&mut self) -> Result<Vec<u8>, Error> {
         self.control.read_new().map_err(|source| Error::SerialLog { port: "COM2", source })
+    }
+
+    /// Bytes on the console and on the control channel that nobody will read ([`SerialLog::skipped_bytes`]).
+    pub fn skipped_bytes(&self) -> [u64; 2] {
+        [self.console.skipped_bytes(), self.control.skipped_bytes()]
     }
 
     /// Types into the guest's console: the bytes arrive on COM1 in their order, as fast as the guest takes them. Returns at
@@ -108,6 +114,12 @@ impl Vm {
     /// The clocks of the threads that run vCPUs, in vCPU order; one where all vCPUs share a thread.
     pub fn vcpu_clocks(&self) -> Vec<VcpuClock> {
         self.machine.vcpu_clocks()
+    }
+
+    /// The guest time that the vCPUs have executed so far, without what they were idle; `None` where guest time is the
+    /// host's, or the machine does not tell. Asking does not change the run.
+    pub fn executed(&mut self) -> Option<Duration> {
+        self.machine.executed()
     }
 
     /// Ends the guest, whatever it does, and waits until its threads or processes are gone.

@@ -3,10 +3,12 @@
 use crate::guest::Outcome;
 use crate::host::console::last_lines;
 use crate::host::observations::Observations;
-use crate::host::phases::Phase;
+use crate::host::phases::{Overdue, Phase};
+use crate::host::session::Asked;
 use crate::verdict::{Finding, Verdict};
 use ktstr_vmm::Exit;
 use ktstr_wire::ExitStatus;
+use std::fmt::Write;
 
 /// Console lines shown where a machine ended without telling why.
 const LAST_LINES: usize = 8;
@@ -74,7 +76,37 @@ fn outcome_findings(seen: &Observations) -> Vec<Finding> {
         }
         _ => {}
     }
+    // Where the agent cannot end the test binary any more, what it should have scheduled is not scheduled.
+    if let Some(overdue) = seen.overdue
+        && overdue.phase == Phase::Scenario
+        && overdue.guest_had_it
+    {
+        found.push(Finding::new("scenario_ends", waited_for(&overdue, seen)));
+    }
     found
+}
+
+/// What was awaited, for how long, and what the kernel said when it was asked.
+fn waited_for(overdue: &Overdue, seen: &Observations) -> String {
+    let Overdue { phase, limit, guest_had_it } = overdue;
+    let mut text = format!("after {:.0} s the host still waited for {}", limit.as_secs_f64(), awaited(*phase));
+    if !guest_had_it {
+        text.push_str(", though the host kept the guest from running for a part of that");
+    }
+    match &seen.asked {
+        Some(Asked::Answered) => text.push_str("; the record has the kernel's dumps"),
+        Some(Asked::Silence(key)) => {
+            let _ = write!(
+                text,
+                "; the kernel does not answer the SysRq key {key}: it serves no interrupts, or did not yet"
+            );
+        }
+        Some(Asked::Failed(why)) => {
+            let _ = write!(text, "; the kernel could not be asked for dumps: {why}");
+        }
+        None => {}
+    }
+    text
 }
 
 /// Why a pass could not be told.
@@ -85,9 +117,7 @@ fn doubts(seen: &Observations) -> Vec<String> {
     if seen.dropped_frames > 0 {
         doubts.push(format!("the guest gave up {} frames because the ring was full", seen.dropped_frames));
     }
-    if let Some((phase, limit)) = seen.overdue {
-        doubts.push(format!("after {:.0} s the host still waited for {}", limit.as_secs_f64(), awaited(phase)));
-    }
+    doubts.extend(seen.overdue.map(|overdue| waited_for(&overdue, seen)));
     doubts.extend(seen.not_ended.clone());
     match &seen.outcome {
         Some(Outcome::Finished(result)) => doubts.extend(result.inconclusive.iter().cloned()),
@@ -230,14 +260,18 @@ mod tests {
         check(|seen| seen.exit = Some(Exit::Reset), "Inconclusive", "reset");
         check(|seen| seen.said_bye = false, "Inconclusive", "goodbye");
         check(|seen| seen.exited = Some((ExitStatus::Code(101), 3)), "Inconclusive", "exited with 101");
-        check(
-            |seen| {
-                *seen =
-                    Observations { overdue: Some((Phase::Boot, Duration::from_secs(60))), ..Observations::default() }
-            },
-            "Inconclusive",
-            "after 60 s the host still waited for the agent's hello",
-        );
+        let overdue = |phase, guest_had_it| {
+            let overdue = Overdue { phase, limit: Duration::from_secs(60), guest_had_it };
+            move |seen: &mut Observations| {
+                let asked = Some(Asked::Silence('8'));
+                *seen = Observations { overdue: Some(overdue), asked, ..Observations::default() };
+            }
+        };
+        let hello =
+            "after 60 s the host still waited for the agent's hello; the kernel does not answer the SysRq key 8";
+        check(overdue(Phase::Boot, true), "Inconclusive", hello);
+        check(overdue(Phase::Scenario, true), "Fail", "scenario_ends: after 60 s");
+        check(overdue(Phase::Scenario, false), "Inconclusive", "the host kept the guest from running");
         check(|seen| *seen = Observations::default(), "Inconclusive", "did not get as far as to say hello");
     }
 }

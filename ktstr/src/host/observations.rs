@@ -2,12 +2,12 @@
 
 use crate::guest::Outcome;
 use crate::host::console::ConsoleSeen;
-use crate::host::phases::Phase;
+use crate::host::phases::Overdue;
+use crate::host::session::Asked;
 use crate::host::share::HostShare;
 use crate::record::TimeSplit;
 use ktstr_vmm::{Exit, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, MachineReport};
-use std::time::Duration;
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
@@ -27,8 +27,10 @@ pub(crate) struct Observations {
     pub(crate) exit: Option<Exit>,
     /// Why the machine could not be ended.
     pub(crate) not_ended: Option<String>,
-    /// The phase whose deadline passed, and the deadline.
-    pub(crate) overdue: Option<(Phase, Duration)>,
+    /// The deadline that passed.
+    pub(crate) overdue: Option<Overdue>,
+    /// What came of asking the kernel for dumps then.
+    pub(crate) asked: Option<Asked>,
     /// Host time for a second of guest time until hello, where the guest has a clock of its own.
     pub(crate) slowdown: Option<f64>,
     pub(crate) vcpu_clocks: Vec<VcpuClock>,

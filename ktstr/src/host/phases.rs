@@ -1,6 +1,6 @@
 //! The phases of a run, and how long each may take.
 
-use ktstr_vmm::{Chosen, VcpuClock};
+use ktstr_vmm::{Chosen, VcpuClock, Vm};
 use std::time::{Duration, Instant};
 
 /// What a machine is in.
@@ -30,8 +30,8 @@ pub(crate) struct Deadlines {
     pub(crate) teardown: Duration,
 }
 
-/// A second of guest time may take so many times as long as it did until hello: under emulation a guest that spins with
-/// PAUSE leaves the translated code each time.
+/// Where an emulator does not tell how much it has executed: a second of guest time may take so many times as long as it did
+/// until hello, for a guest that spins with PAUSE leaves the translated code each time.
 const SLOWEST_EMULATION: u32 = 20;
 
 /// A phase ends for good after this many times its limit on the host's clock.
@@ -40,8 +40,40 @@ const STANDSTILL: u32 = 6;
 /// An emulating thread that for this long neither runs nor waits for a CPU has nothing left to do.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often an emulator is asked how much it has executed.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
 /// A round of watching counts for no more than this: what is beyond, the host stood still, and the guest with it.
 const LONGEST_ROUND: Duration = Duration::from_secs(1);
+
+/// What tells how much time a guest had.
+pub(crate) trait GuestTime {
+    /// As [`Vm::vcpu_clocks`].
+    fn vcpu_clocks(&self) -> Vec<VcpuClock>;
+    /// As [`Vm::executed`].
+    fn executed(&mut self) -> Option<Duration>;
+}
+
+impl GuestTime for Vm {
+    fn vcpu_clocks(&self) -> Vec<VcpuClock> {
+        self.vcpu_clocks()
+    }
+
+    fn executed(&mut self) -> Option<Duration> {
+        self.executed()
+    }
+}
+
+/// A deadline that has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    /// What should have been over.
+    pub(crate) phase: Phase,
+    /// How long it might have taken.
+    pub(crate) limit: Duration,
+    /// Whether the guest had that time. Otherwise the host, or what emulates the guest, stood still.
+    pub(crate) guest_had_it: bool,
+}
 
 /// The current phase and the time that it had.
 #[derive(Debug)]
@@ -53,8 +85,12 @@ pub(crate) struct PhaseClock {
     last_round: Instant,
     /// Host time since the phase began, without standstills.
     watched: Duration,
-    /// Host time for a second of guest time, one at least.
+    /// As `watched`, when the emulator was last asked.
+    asked: Duration,
+    /// Host time for a second of guest time until hello, one at least.
     slowdown: f64,
+    /// Guest time when the scenario began.
+    scenario_began: Duration,
 }
 
 impl PhaseClock {
@@ -67,7 +103,9 @@ impl PhaseClock {
             clocks_at_start: Vec::new(),
             last_round: made,
             watched: Duration::ZERO,
+            asked: Duration::ZERO,
             slowdown: 1.0,
+            scenario_began: Duration::ZERO,
         }
     }
 
@@ -79,8 +117,8 @@ impl PhaseClock {
     pub(crate) fn enter(&mut self, phase: Phase, clocks: Vec<VcpuClock>) -> Duration {
         let now = Instant::now();
         let spent = now - self.began;
-        (self.phase, self.began, self.last_round, self.watched) = (phase, now, now, Duration::ZERO);
-        self.clocks_at_start = clocks;
+        (self.phase, self.began, self.last_round) = (phase, now, now);
+        (self.watched, self.asked, self.clocks_at_start) = (Duration::ZERO, Duration::ZERO, clocks);
         spent
     }
 
@@ -92,35 +130,55 @@ impl PhaseClock {
         Some(measured)
     }
 
+    /// The scenario began at this guest time.
+    pub(crate) fn scenario_begins(&mut self, guest_ns: u64) {
+        self.scenario_began = Duration::from_nanos(guest_ns);
+    }
+
     /// Counts the time since the last round.
     pub(crate) fn tick(&mut self, now: Instant) {
-        self.watched += (now - self.last_round).min(LONGEST_ROUND);
+        self.watched += now.saturating_duration_since(self.last_round).min(LONGEST_ROUND);
         self.last_round = now;
     }
 
-    /// The limit that the phase has outlived, if any. The clocks are asked for only where they matter.
-    pub(crate) fn overdue(&self, deadlines: &Deadlines, clocks: impl FnOnce() -> Vec<VcpuClock>) -> Option<Duration> {
+    /// Whether the phase has outlived its limit. The guest's time is asked for only where it matters.
+    pub(crate) fn overdue(&mut self, deadlines: &Deadlines, time: &mut impl GuestTime) -> Option<Overdue> {
         let limit = self.limit(deadlines);
         if self.watched <= limit.min(IDLE_LIMIT) {
             return None;
         }
-        let (ran, waited) = since(&self.clocks_at_start, &clocks());
-        let is_over = match self.accel {
+        let (ran, waited) = since(&self.clocks_at_start, &time.vcpu_clocks());
+        let guest_had_it = match self.accel {
             Chosen::Kvm => self.watched.saturating_sub(waited) > limit,
-            // Guest time stands still while the host does something else: only what the guest's thread really ran counts,
-            // so that a loaded host changes no verdict.
-            Chosen::Tcg => ran > limit || self.watched.saturating_sub(ran + waited) > IDLE_LIMIT,
+            Chosen::Tcg => self.emulated(limit, ran, time),
         };
-        (is_over || self.watched > limit * STANDSTILL).then_some(limit)
+        let stood_still = self.accel == Chosen::Tcg && self.watched.saturating_sub(ran + waited) > IDLE_LIMIT;
+        let is_overdue = guest_had_it || stood_still || self.watched > limit * STANDSTILL;
+        is_overdue.then_some(Overdue { phase: self.phase, limit, guest_had_it })
+    }
+
+    /// Whether a guest had `limit` whose time stands still while the host does something else: only what its thread really
+    /// ran counts, so that a loaded host changes no verdict.
+    fn emulated(&mut self, limit: Duration, ran: Duration, time: &mut impl GuestTime) -> bool {
+        if self.phase != Phase::Scenario || ran <= limit {
+            return ran > limit;
+        }
+        if ran > limit * SLOWEST_EMULATION {
+            return true;
+        }
+        if self.watched < self.asked + ASK_EVERY {
+            return false;
+        }
+        self.asked = self.watched;
+        time.executed().is_some_and(|executed| executed.saturating_sub(self.scenario_began) > limit)
     }
 
     fn limit(&self, deadlines: &Deadlines) -> Duration {
-        match (self.phase, self.accel) {
-            (Phase::Boot, _) => deadlines.boot,
-            (Phase::Ready, _) => deadlines.ready.mul_f64(self.slowdown),
-            (Phase::Teardown, _) => deadlines.teardown.mul_f64(self.slowdown),
-            (Phase::Scenario, Chosen::Kvm) => deadlines.scenario,
-            (Phase::Scenario, Chosen::Tcg) => deadlines.scenario.mul_f64(self.slowdown) * SLOWEST_EMULATION,
+        match self.phase {
+            Phase::Boot => deadlines.boot,
+            Phase::Ready => deadlines.ready.mul_f64(self.slowdown),
+            Phase::Scenario => deadlines.scenario,
+            Phase::Teardown => deadlines.teardown.mul_f64(self.slowdown),
         }
     }
 }
@@ -136,4 +194,86 @@ fn since(before: &[VcpuClock], after: &[VcpuClock]) -> (Duration, Duration) {
     let waits = after.iter().zip(waited_before).map(|(clock, before)| clock.wait_ns.saturating_sub(before));
     let ran_ns = run_ns(after).saturating_sub(run_ns(before));
     (Duration::from_nanos(ran_ns), Duration::from_nanos(waits.max().unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINES: Deadlines = Deadlines {
+        boot: Duration::from_secs(60),
+        ready: Duration::from_secs(60),
+        scenario: Duration::from_secs(20),
+        teardown: Duration::from_secs(60),
+    };
+
+    /// One vCPU's times in seconds, and what was executed.
+    struct Guest {
+        ran: u64,
+        waited: u64,
+        executed: Option<u64>,
+    }
+
+    impl GuestTime for Guest {
+        fn vcpu_clocks(&self) -> Vec<VcpuClock> {
+            vec![VcpuClock { run_ns: self.ran * 1_000_000_000, wait_ns: self.waited * 1_000_000_000 }]
+        }
+
+        fn executed(&mut self) -> Option<Duration> {
+            self.executed.map(Duration::from_secs)
+        }
+    }
+
+    /// Whether a scenario that began at five seconds of guest time is overdue after `watched` seconds on the host, and
+    /// whether the guest had its time.
+    fn check(accel: Chosen, watched: u64, mut guest: Guest, expected: Option<bool>) {
+        let mut clock = PhaseClock::new(accel, Instant::now());
+        clock.enter(Phase::Scenario, Vec::new());
+        clock.scenario_begins(5_000_000_000);
+        clock.watched = Duration::from_secs(watched);
+        let overdue = clock.overdue(&DEADLINES, &mut guest);
+        assert_eq!(overdue.map(|overdue| overdue.guest_had_it), expected, "after {watched} s");
+    }
+
+    #[test]
+    fn under_kvm_the_host_clock_counts_without_waits() {
+        let guest = |waited| Guest { ran: 0, waited, executed: None };
+        check(Chosen::Kvm, 20, guest(0), None);
+        check(Chosen::Kvm, 21, guest(0), Some(true));
+        check(Chosen::Kvm, 21, guest(10), None);
+        check(Chosen::Kvm, 121, guest(110), Some(false));
+    }
+
+    #[test]
+    fn under_emulation_what_was_executed_counts() {
+        let guest = |ran, waited, executed| Guest { ran, waited, executed };
+        check(Chosen::Tcg, 30, guest(20, 10, Some(100)), None);
+        check(Chosen::Tcg, 30, guest(30, 0, Some(25)), None);
+        check(Chosen::Tcg, 30, guest(30, 0, Some(26)), Some(true));
+        // One that does not tell.
+        check(Chosen::Tcg, 30, guest(30, 0, None), None);
+        check(Chosen::Tcg, 120, guest(120, 0, None), None);
+        // Nothing runs, or hardly anything.
+        check(Chosen::Tcg, 61, guest(0, 2, None), None);
+        check(Chosen::Tcg, 61, guest(0, 0, None), Some(false));
+        check(Chosen::Tcg, 121, guest(10, 110, None), Some(false));
+    }
+
+    #[test]
+    fn a_host_that_stood_still_is_not_counted() {
+        let mut clock = PhaseClock::new(Chosen::Kvm, Instant::now());
+        let later = clock.last_round + Duration::from_secs(3600);
+        clock.tick(later);
+        assert_eq!(clock.watched, LONGEST_ROUND);
+    }
+
+    #[test]
+    fn a_slow_accelerator_has_longer() {
+        let mut clock = PhaseClock::new(Chosen::Tcg, Instant::now());
+        let clocks = [VcpuClock { run_ns: 6_000_000_000, wait_ns: 0 }];
+        assert_eq!(clock.measure(2_000_000_000, &clocks), Some(3.0));
+        clock.enter(Phase::Ready, Vec::new());
+        assert_eq!(clock.limit(&DEADLINES), DEADLINES.ready * 3);
+        assert_eq!(PhaseClock::new(Chosen::Kvm, Instant::now()).measure(1, &clocks), None);
+    }
 }

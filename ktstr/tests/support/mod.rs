@@ -4,6 +4,9 @@
 #![allow(dead_code)] // Each test binary uses a part.
 #![allow(clippy::unwrap_used, clippy::panic)] // Only tests use it.
 
+pub(crate) mod clean;
+pub(crate) mod patched;
+
 use ktstr::{Record, runs_dir};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -22,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) passed: bool,
     pub(crate) output: String,
     pub(crate) record: Record,
+    /// The file of the console; empty where there was no machine.
+    pub(crate) console_log: String,
 }
 
 impl Specimen {
@@ -38,6 +43,11 @@ impl Specimen {
     pub(crate) fn env(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(key, value);
         self
+    }
+
+    /// The file that its console goes to.
+    pub(crate) fn console_log(&self) -> PathBuf {
+        self.records_dir().join(format!("{}.console.log", self.name))
     }
 
     /// For what an environment variable cannot do.
@@ -61,7 +71,8 @@ impl Specimen {
         let text =
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}\n{output}", path.display()));
         let record = serde_json::from_str(&text).unwrap();
-        Outcome { passed: done.status.success(), output, record }
+        let console_log = std::fs::read_to_string(self.console_log()).unwrap_or_default();
+        Outcome { passed: done.status.success(), output, record, console_log }
     }
 
     pub(crate) fn records_dir(&self) -> PathBuf {

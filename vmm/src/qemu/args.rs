@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 
 /// Guest nanoseconds per instruction are 2 to this power: a guest of 125 million instructions a second, which is what
 /// one emulation thread does on common hosts, so that guest time and host time pass about equally fast.
-const ICOUNT_SHIFT: u32 = 3;
+pub(super) const ICOUNT_SHIFT: u32 = 3;
 
 /// Start of the guest's real-time clock. Fixed, because the host's would make each run another.
 const RTC_BASE: &str = "2026-01-01T00:00:00";

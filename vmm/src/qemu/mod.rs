@@ -28,6 +28,7 @@ use serde_json::json;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why QEMU cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,12 @@ impl Machine for QemuMachine {
 
     fn vcpu_clocks(&self) -> Vec<VcpuClock> {
         self.process.vcpu_clocks()
+    }
+
+    fn executed(&mut self) -> Option<Duration> {
+        // It tells the count whether or not anything is recorded or replayed.
+        let answer = self.process.execute("query-replay", json!({})).ok()?;
+        Some(Duration::from_nanos(answer["icount"].as_u64()? << args::ICOUNT_SHIFT))
     }
 
     fn stop(&mut self) -> Result<(), crate::Error> {

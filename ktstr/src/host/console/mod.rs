@@ -77,6 +77,14 @@ impl Console {
         self.log.flush();
     }
 
+    /// What comes from now on belongs to a dump.
+    pub(crate) fn begin_dump(&mut self) {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        self.in_dump = true;
+    }
+
     /// What was said, in the end.
     pub(crate) fn end(mut self) -> ConsoleSeen {
         if !self.line.is_empty() {

@@ -9,9 +9,30 @@ use ktstr_wire::{GuestMessage, PROTOCOL_VERSION};
 const MAX_REMARKS: usize = 20;
 const LAST_REMARK: usize = MAX_REMARKS - 1;
 
+/// More than a healthy guest says between two looks.
+const FLOOD_BYTES: usize = 256 << 10;
+
+/// How much a look has brought.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News {
+    pub(super) console_bytes: usize,
+    control_bytes: usize,
+}
+
+impl News {
+    pub(super) fn is_any(self) -> bool {
+        self.console_bytes + self.control_bytes > 0
+    }
+
+    /// So much that resting would leave the host behind.
+    pub(super) fn is_a_flood(self) -> bool {
+        self.console_bytes >= FLOOD_BYTES
+    }
+}
+
 impl Session {
-    /// Takes in all that is new.
-    pub(super) fn look(&mut self) -> Result<(), SessionError> {
+    /// Takes in what is new, of the console and the control channel within what one read gives.
+    pub(super) fn look(&mut self) -> Result<News, SessionError> {
         let console = self.vm.read_console()?;
         self.console.take(&console, self.made.elapsed());
         let control = self.vm.read_control()?;
@@ -26,6 +47,17 @@ impl Session {
         if self.clock.phase() == Phase::Scenario && self.seen.share.is_due() {
             let clocks = self.vm.vcpu_clocks();
             self.seen.share.add(clocks);
+        }
+        Ok(News { console_bytes: console.len(), control_bytes: control.len() })
+    }
+
+    /// Takes in all that is left, once the guest is gone.
+    pub(super) fn look_to_the_end(&mut self) -> Result<(), SessionError> {
+        while self.look()?.is_any() {}
+        for (bytes, port) in self.vm.skipped_bytes().into_iter().zip(["COM1", "COM2"]) {
+            if bytes > 0 {
+                self.seen.breaches.push(format!("{bytes} bytes on {port} came faster than the host could read"));
+            }
         }
         Ok(())
     }
@@ -69,6 +101,7 @@ impl Session {
             }
             GuestMessage::Started { at_ns } => {
                 self.enter(Phase::Scenario);
+                self.clock.scenario_begins(at_ns);
                 if self.real_time {
                     self.seen.share.begin(at_ns);
                 }

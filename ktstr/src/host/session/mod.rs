@@ -1,6 +1,9 @@
 //! One machine from its start to its end, and everything that was seen of it.
 
+mod ask;
 mod listen;
+
+pub(crate) use ask::Asked;
 
 use crate::host::console::{Console, Ends, Log};
 use crate::host::observations::Observations;
@@ -119,16 +122,20 @@ impl Session {
             self.clock.tick(began);
             // Asked before looking: what the guest wrote last is then seen in this round.
             let exit = self.vm.exit();
-            self.look()?;
+            let news = self.look()?;
             if exit.is_some() {
+                self.look_to_the_end()?;
                 self.seen.exit = exit;
                 break;
             }
-            if let Some(limit) = self.clock.overdue(deadlines, || self.vm.vcpu_clocks()) {
-                self.seen.overdue = Some((self.clock.phase(), limit));
+            if let Some(overdue) = self.clock.overdue(deadlines, &mut self.vm) {
+                self.seen.overdue = Some(overdue);
+                self.seen.asked = Some(self.ask()?);
                 break;
             }
-            std::thread::sleep(rest_after(began.elapsed()));
+            if !news.is_a_flood() {
+                std::thread::sleep(rest_after(began.elapsed()));
+            }
         }
         self.enter(Phase::Teardown);
         self.book(Phase::Teardown);

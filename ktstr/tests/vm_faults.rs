@@ -1,0 +1,138 @@
+//! What goes wrong with a machine itself has the right verdict, and leaves nothing behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use ktstr::Chosen;
+use ktstr::prelude::*;
+use std::fs;
+use std::io::Write;
+use support::Specimen;
+use support::clean::{Clean, wait_until};
+use support::patched::{self, RESET, SPIN, TRIPLE_FAULT};
+
+/// What SysRq `c` calls.
+const CRASH: &str = "sysrq_handle_crash";
+
+/// A line on the console by which the host sees that the body runs.
+const BODY_RUNS: &str = "the body of the test runs";
+
+/// Whether the body of the specimen runs.
+fn body_runs(surroundings: &Clean) -> bool {
+    surroundings.console_so_far().contains(BODY_RUNS)
+}
+
+fn say(line: &str) -> Result<()> {
+    Ok(fs::write("/dev/kmsg", format!("<3>{line}"))?)
+}
+
+#[ktstr_test(cores = 2, duration_s = 8)]
+#[ignore = "a specimen: a good test of a machine to which something happens"]
+fn good(ctx: &Ctx) -> Result<AssertResult> {
+    say(BODY_RUNS)?;
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn killed_qemu_is_inconclusive() {
+    let outcome = Clean::new(Specimen::new("good")).env("KTSTR_ACCEL", "tcg").run(|surroundings, group| {
+        wait_until(|| body_runs(surroundings), "the body does not run");
+        let qemu = processes_of(group).into_iter().find(|(_, name)| name.starts_with("qemu")).unwrap().0;
+        // SAFETY: a signal to the emulator of our specimen.
+        unsafe { libc::kill(qemu, libc::SIGKILL) };
+    });
+    let reasons = ["the machine broke: QEMU ended with signal: 9", "the guest ended while the test binary ran"];
+    outcome.expect("Inconclusive", &reasons);
+}
+
+/// Process ids and names of a process group (proc_pid_stat(5)).
+fn processes_of(group: i32) -> Vec<(i32, String)> {
+    let stats =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+    let parsed = stats.filter_map(|stat| {
+        let (pid, rest) = stat.split_once(" (")?;
+        let (name, rest) = rest.rsplit_once(") ")?;
+        let its_group = rest.split(' ').nth(2)?.parse::<i32>().ok()?;
+        (its_group == group).then(|| (pid.parse().unwrap(), name.to_owned()))
+    });
+    parsed.collect()
+}
+
+#[test]
+fn suspended_host_changes_no_verdict() {
+    let outcome = Clean::new(Specimen::new("good")).run(|surroundings, group| {
+        wait_until(|| body_runs(surroundings), "the body does not run");
+        // SAFETY: signals to the process group of our specimen.
+        unsafe { libc::kill(-group, libc::SIGSTOP) };
+        std::thread::sleep(Duration::from_secs(5));
+        // SAFETY: as above.
+        unsafe { libc::kill(-group, libc::SIGCONT) };
+    });
+    match outcome.record.accel {
+        // The guest's clock went on, and what the guest missed is charged to the host.
+        Some(Chosen::Kvm) => outcome.expect("Inconclusive", &["the host kept vCPU"]),
+        _ => outcome.expect("Pass", &[]),
+    }
+}
+
+/// More than a record keeps of a console.
+const FLOOD_BYTES: usize = 5 << 20;
+
+#[ktstr_test(cores = 2)]
+#[ignore = "a specimen: run by console_flood_hides_nothing"]
+fn floods_console(_ctx: &Ctx) -> Result<AssertResult> {
+    let mut console = fs::File::options().write(true).open("/dev/ttyS0")?;
+    let line = format!("{}\n", "flood ".repeat(100));
+    let half = line.repeat(FLOOD_BYTES / 2 / line.len());
+    console.write_all(half.as_bytes())?;
+    say("BUG: in the middle of a flood")?;
+    console.write_all(half.as_bytes())?;
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn console_flood_hides_nothing() {
+    let outcome = Clean::new(Specimen::new("floods_console")).run(|_, _| {});
+    outcome.expect("Fail", &["kernel BUG on the console", "BUG: in the middle of a flood"]);
+    let (kept, log) = (&outcome.record.guest.console, &outcome.console_log);
+    assert!(kept.contains(" bytes are left out here]") && kept.len() < FLOOD_BYTES, "{} bytes are kept", kept.len());
+    assert!(log.matches("flood").count() > FLOOD_BYTES / 7, "the file of {} bytes is not whole", log.len());
+}
+
+#[ktstr_test(cores = 1, duration_s = 0.1)]
+#[ignore = "a specimen: run with kernels that do something else than to crash"]
+fn crashes_kernel(_ctx: &Ctx) -> Result<AssertResult> {
+    fs::write("/proc/sysrq-trigger", "c")?;
+    Ok(AssertResult::default())
+}
+
+fn with_patched(function: &str, code: &[u8]) -> support::Outcome {
+    let surroundings = Clean::new(Specimen::new("crashes_kernel"));
+    let kernel = patched::kernel(surroundings.dir(), function, code);
+    surroundings.env("KTSTR_KERNEL", kernel).run(|_, _| {})
+}
+
+#[test]
+fn vcpu_stuck_in_the_kernel_fails() {
+    let outcome = with_patched(CRASH, SPIN);
+    outcome.expect("Fail", &["scenario_ends: after 20 s the host still waited for the end of the test binary"]);
+    outcome.expect("Fail", &["the kernel does not answer the SysRq key 8"]);
+}
+
+#[test]
+fn triple_fault_is_inconclusive() {
+    let outcome = with_patched(CRASH, TRIPLE_FAULT);
+    let how = match outcome.record.accel {
+        Some(Chosen::Kvm) => "the guest died of a triple fault",
+        // QEMU does not tell the two apart.
+        _ => "the guest was reset instead of powered off",
+    };
+    outcome.expect("Inconclusive", &["the guest ended while the test binary ran", how]);
+}
+
+#[test]
+fn guest_that_resets_at_once_ends_there() {
+    let outcome = with_patched("start_kernel", RESET);
+    outcome.expect("Inconclusive", &["the guest did not get as far as to say hello", "the guest was reset"]);
+}
