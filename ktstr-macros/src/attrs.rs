@@ -23,14 +23,15 @@ pub(crate) struct Attrs {
     pub(crate) distances: Option<Given<Vec<Vec<u8>>>>,
     pub(crate) duration_s: Option<f64>,
     pub(crate) workers_per_cgroup: Option<u32>,
+    pub(crate) performance_mode: Option<bool>,
     pub(crate) not_starved: Option<bool>,
     pub(crate) max_gap_ms: Option<u32>,
     pub(crate) max_spread_pct: Option<f64>,
 }
 
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
-                     memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, not_starved, max_gap_ms, \
-                     max_spread_pct";
+                     memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, \
+                     not_starved, max_gap_ms, max_spread_pct";
 
 /// One package has one LLC, so that their numbers are the same.
 const SYNONYMS: [(&str, &str); 2] = [("llcs", "sockets"), ("sockets", "llcs")];
@@ -73,6 +74,7 @@ impl Attrs {
             "distances" => self.distances = Some(Given::new(value, matrix(name, value)?)),
             "duration_s" => self.duration_s = Some(positive(name, value)?),
             "workers_per_cgroup" => self.workers_per_cgroup = Some(count(name, value)?),
+            "performance_mode" => self.performance_mode = Some(boolean(name, value)?),
             "not_starved" => self.not_starved = Some(boolean(name, value)?),
             "max_gap_ms" => self.max_gap_ms = Some(count(name, value)?),
             "max_spread_pct" => self.max_spread_pct = Some(positive(name, value)?),

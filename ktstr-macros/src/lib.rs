@@ -23,6 +23,7 @@ use syn::{ItemFn, parse_macro_input};
 /// | `distances = [[N, …], …]` | how far nodes are apart, 10 being a node from itself; a list for each node, from it to each | 20 |
 /// | `duration_s = N` | the scenario's length in seconds of guest time, whole or not | 2 |
 /// | `workers_per_cgroup = N` | workers of a cgroup that doesn't say its own number | 2 |
+/// | `performance_mode = BOOL` | vCPUs on host CPUs of their own, see `TestSpec::performance_mode` | false |
 /// | `not_starved = BOOL`, `max_gap_ms = N`, `max_spread_pct = N` | assertions, see `Assert` | `Assert::defaults()` |
 ///
 /// Other attributes of the function, such as `#[ignore]`, are kept.

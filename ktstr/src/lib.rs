@@ -38,6 +38,7 @@ pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
 pub use verdict::{Finding, Verdict, Window};
 
+pub use ktstr_vmm::placement::{Missing as MissingPart, Part as PerformancePart, Report as PlacementReport};
 pub use ktstr_vmm::{Accel, Chosen};
 pub use ktstr_wire::{Machine, Node, Topology};
 

@@ -2,6 +2,7 @@
 
 use crate::assert::AssertResult;
 use crate::verdict::Verdict;
+use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, Machine, MachineReport, Symbol};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,9 @@ pub struct HostPart {
     /// The CPUs of the host that were the machine's.
     #[serde(default)]
     pub budget: BudgetPart,
+    /// What the machine had of performance mode and what the host lacked for it; `None` when it was not asked for.
+    #[serde(default)]
+    pub placement: Option<Report>,
     /// Where the time went.
     pub time: TimeSplit,
     /// What the host let each vCPU have between hello and the machine's end.

@@ -24,6 +24,10 @@ pub struct TestSpec {
     pub duration_s: f64,
     /// Workers of a cgroup that does not say its own number.
     pub workers_per_cgroup: u32,
+    /// Whether each vCPU is to have a host CPU of its own, arranged as the machine declares; see
+    /// [`PerformancePart`](crate::PerformancePart) for all that belongs to it. A part that the host lacks is said and recorded, and
+    /// the test runs without it.
+    pub performance_mode: bool,
     /// What the test asserts beyond, or instead of, the defaults.
     pub assert: Assert,
 }
@@ -41,6 +45,7 @@ impl TestSpec {
             distances: &[],
             duration_s: 2.0,
             workers_per_cgroup: 2,
+            performance_mode: false,
             assert: Assert::unset(),
         }
     }

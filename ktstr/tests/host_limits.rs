@@ -4,6 +4,7 @@
 
 mod support;
 
+use ktstr::PerformancePart;
 use ktstr::prelude::*;
 use std::path::Path;
 use std::process::Child;
@@ -12,6 +13,12 @@ use support::{Specimen, wait_until_gone};
 #[ktstr_test(cores = 2)]
 #[ignore = "a specimen: a good test in bad surroundings"]
 fn good(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[ktstr_test(cores = 1, performance_mode = true)]
+#[ignore = "a specimen: asks for host CPUs of its own"]
+fn fast(ctx: &Ctx) -> Result<AssertResult> {
     scenarios::steady(ctx)
 }
 
@@ -54,6 +61,16 @@ fn a_budget_that_cannot_be_kept_is_said_and_done_without() {
     outcome.expect("Pass", &[]);
     let reason = outcome.record.host.budget.without.unwrap();
     assert!(reason.contains("vcpus cannot hold the lock files") && outcome.output.contains(&reason), "{reason}");
+}
+
+#[test]
+fn performance_mode_says_what_it_lacks() {
+    let outcome = Specimen::new("fast").env("KTSTR_ACCEL", "tcg").run();
+    outcome.expect("Pass", &[]);
+    let report = outcome.record.host.placement.as_ref().unwrap();
+    let missing: Vec<_> = report.missing.iter().map(|missing| missing.part).collect();
+    assert_eq!((report.applied.as_slice(), missing), (&[][..], vec![PerformancePart::Hardware]));
+    assert!(outcome.output.contains("performance mode without Hardware: all vCPUs take turns"), "{}", outcome.output);
 }
 
 /// All CPUs can be had again at once, and the files of the locks are empty.

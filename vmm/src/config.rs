@@ -3,6 +3,7 @@
 use crate::accel::Chosen;
 use crate::error::Error;
 use crate::layout::{INITRAMFS_MAX_BYTES, RamLayout};
+use crate::placement::Plan;
 use ktstr_wire::Machine;
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub struct VmConfig {
     pub seed: u64,
     /// Backend.
     pub accel: Chosen,
+    /// Performance mode: host CPUs for the vCPUs. They run anywhere without.
+    pub placement: Option<Plan>,
 }
 
 impl VmConfig {

@@ -17,6 +17,7 @@ pub mod layout;
 mod machine;
 mod memfd;
 mod memory;
+pub mod placement;
 mod private_pages;
 pub mod qemu;
 mod serial_log;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::layout::{NodeRange, RamLayout, Range, node_ranges};
 use crate::memfd;
+use crate::placement::{Part, Plan, Report, bind_memory};
 use crate::private_pages::{self, PrivatePages};
 use ktstr_wire::{MappedRegion, Node, Region};
 use std::fs::File;
@@ -53,12 +54,26 @@ impl GuestRam {
                 files.collect::<io::Result<_>>().map_err(host_memory)?
             }
         };
-        let nodes = node_ranges(&layout, &node_bytes);
+        let ranges = node_ranges(&layout, &node_bytes);
         let mapped = match backing {
-            Backing::Private => map_private(&nodes),
-            Backing::SharedFiles => map_files(&nodes, &files),
+            Backing::Private => map_small_or_transparent(&ranges).and_then(|pages| map_private(&ranges, pages)),
+            Backing::SharedFiles => map_files(&ranges, &files),
         };
         Ok(Self { layout, node_bytes, files, mapped: Arc::new(mapped.map_err(host_memory)?) })
+    }
+
+    /// Private RAM in reserved huge pages, each node's on the host node that the plan gives it, as far as the host can;
+    /// the report says how far.
+    ///
+    /// # Errors
+    /// [`Error::HostMemory`].
+    pub(crate) fn placed(layout: RamLayout, nodes: &[Node], plan: &Plan, report: &mut Report) -> Result<Self, Error> {
+        let node_bytes: Vec<u64> = nodes.iter().map(|node| node.memory_bytes).collect();
+        let bytes = node_bytes.iter().sum();
+        let ranges = node_ranges(&layout, &node_bytes);
+        let mapped = placed_pages(&ranges, plan, report).and_then(|pages| map_private(&ranges, pages));
+        let mapped = Arc::new(mapped.map_err(|source| Error::HostMemory { bytes, source })?);
+        Ok(Self { layout, node_bytes, files: Vec::new(), mapped })
     }
 
     /// Where it lies.
@@ -143,20 +158,70 @@ fn map_files(nodes: &[NodeRange], files: &[Arc<File>]) -> io::Result<Mapped> {
     Ok(Mapped { memory, _pages: Vec::new() })
 }
 
-fn map_private(nodes: &[NodeRange]) -> io::Result<Mapped> {
-    let (mut all_pages, mut regions) = (Vec::new(), Vec::new());
-    for NodeRange { range, .. } in nodes {
-        let pages = PrivatePages::map(range.bytes as usize)?;
+fn map_private(ranges: &[NodeRange], all_pages: Vec<PrivatePages>) -> io::Result<Mapped> {
+    let mut regions = Vec::new();
+    for (NodeRange { range, .. }, pages) in ranges.iter().zip(&all_pages) {
         let start = pages.start().as_ptr();
-        // SAFETY: mapped just now, with this size and these flags; `Mapped` drops the region before the pages.
+        // SAFETY: mapped with this size, this protection, and privately; `Mapped` drops the region before the pages.
         let region = unsafe {
             MmapRegion::build_raw(start, range.bytes as usize, private_pages::PROTECTION, private_pages::FLAGS)
         };
         let region = GuestRegionMmap::new(region.map_err(other)?, GuestAddress(range.gpa));
         regions.push(region.ok_or(io::ErrorKind::AddrNotAvailable)?);
-        all_pages.push(pages);
     }
     Ok(Mapped { memory: GuestMemoryMmap::from_regions(regions).map_err(other)?, _pages: all_pages })
+}
+
+fn map_small_or_transparent(ranges: &[NodeRange]) -> io::Result<Vec<PrivatePages>> {
+    ranges.iter().map(|node| PrivatePages::map(node.range.bytes as usize)).collect()
+}
+
+fn placed_pages(ranges: &[NodeRange], plan: &Plan, report: &mut Report) -> io::Result<Vec<PrivatePages>> {
+    let reserved: io::Result<Vec<_>> =
+        ranges.iter().map(|node| PrivatePages::map_reserved(node.range.bytes as usize)).collect();
+    // Bound before they are taken, which decides where they are.
+    let taken = reserved.and_then(|pages| {
+        let bound = bind(ranges, &pages, plan);
+        pages.iter().try_for_each(PrivatePages::populate)?;
+        Ok((pages, bound))
+    });
+    report.book(Part::HugePages, taken.as_ref().map(drop).map_err(|error| too_few_huge_pages(ranges, error)));
+    let (pages, bound) = match taken {
+        Ok(taken) => taken,
+        Err(_) => {
+            let pages = map_small_or_transparent(ranges)?;
+            let bound = bind(ranges, &pages, plan);
+            (pages, bound)
+        }
+    };
+    report.book(Part::LocalMemory, bound);
+    Ok(pages)
+}
+
+/// Binds the RAM of each node with CPUs to the host node of those.
+fn bind(ranges: &[NodeRange], all_pages: &[PrivatePages], plan: &Plan) -> Result<(), String> {
+    for (NodeRange { node, range }, pages) in ranges.iter().zip(all_pages) {
+        // Behind those with CPUs are those without, whose RAM may be anywhere.
+        let Some(host_node) = plan.nodes.get(*node as usize) else { continue };
+        let Some(host_node) = *host_node else {
+            return Err(format!("the vCPUs of node {node} are not on CPUs of one node of the host"));
+        };
+        bind_memory(pages.start(), range.bytes as usize, host_node)
+            .map_err(|error| format!("mbind to node {host_node} of the host failed: {error}"))?;
+    }
+    Ok(())
+}
+
+fn too_few_huge_pages(ranges: &[NodeRange], error: &io::Error) -> String {
+    let bytes: u64 = ranges.iter().map(|node| node.range.bytes).sum();
+    let needed = bytes / private_pages::HUGE_BYTES as u64;
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free =
+        meminfo.lines().find_map(|line| line.strip_prefix("HugePages_Free:")).map_or("an unknown number", str::trim);
+    format!(
+        "{needed} reserved huge pages of 2 MiB are needed and {free} are free: {error} (`sysctl vm.nr_hugepages` reserves \
+         more; transparent huge pages are used instead)"
+    )
 }
 
 fn other(error: impl std::error::Error) -> io::Error {

@@ -63,6 +63,38 @@ impl PrivatePages {
         Ok(Self { start, bytes })
     }
 
+    /// Maps `bytes` bytes, a multiple of [`HUGE_BYTES`], in huge pages that the host keeps for those who ask for them
+    /// (Documentation/admin-guide/mm/hugetlbpage.rst). They are set aside now, and taken when touched.
+    ///
+    /// # Errors
+    /// What the host's kernel returned; ENOMEM when it has too few.
+    pub(crate) fn map_reserved(bytes: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB | libc::MAP_HUGE_2MB;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, PROTECTION, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let pages = Self { start, bytes };
+        pages.advise(libc::MADV_DONTFORK)?;
+        Ok(pages)
+    }
+
+    /// Takes all pages now: what the host lacks is an error here and would be a signal later.
+    ///
+    /// # Errors
+    /// What the host's kernel returned.
+    pub(crate) fn populate(&self) -> io::Result<()> {
+        self.advise(libc::MADV_POPULATE_WRITE)
+    }
+
+    fn advise(&self, advice: i32) -> io::Result<()> {
+        // SAFETY: the mapping is this value's own, and neither advice that is given changes its content.
+        let done = unsafe { libc::madvise(self.start.as_ptr().cast(), self.bytes, advice) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The first byte.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start

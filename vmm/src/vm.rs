@@ -5,6 +5,7 @@ use crate::config::VmConfig;
 use crate::error::Error;
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::{Backing, GuestRam, RamRegion};
+use crate::placement::Report;
 use crate::serial_log::SerialLog;
 use crate::{kvm, qemu};
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub struct Vm {
     ram: GuestRam,
     console: SerialLog,
     control: SerialLog,
+    placement: Option<Report>,
 }
 
 impl Vm {
@@ -26,18 +28,24 @@ impl Vm {
     pub fn new(config: &VmConfig) -> Result<Self, Error> {
         config.validate()?;
         let serial_log = |name, port| SerialLog::new(name).map_err(|source| Error::SerialLog { port, source });
-        let backing = match config.accel {
-            Chosen::Kvm => Backing::Private,
-            Chosen::Tcg => Backing::SharedFiles,
+        let mut placement = config.placement.as_ref().map(|plan| plan.report.clone());
+        let mut placing = config.placement.as_ref().zip(placement.as_mut());
+        let (layout, nodes) = (config.ram_layout()?, &config.machine.nodes);
+        let ram = match (config.accel, &mut placing) {
+            (Chosen::Kvm, Some((plan, report))) => GuestRam::placed(layout, nodes, plan, report)?,
+            (Chosen::Kvm, None) => GuestRam::new(layout, nodes, Backing::Private)?,
+            (Chosen::Tcg, _) => GuestRam::new(layout, nodes, Backing::SharedFiles)?,
         };
-        let ram = GuestRam::new(config.ram_layout()?, &config.machine.nodes, backing)?;
         let console = serial_log(c"ktstr-com1", "COM1")?;
         let control = serial_log(c"ktstr-com2", "COM2")?;
         let machine: Box<dyn Machine> = match config.accel {
-            Chosen::Kvm => Box::new(kvm::KvmMachine::new(config, &ram, &console, &control)?),
+            Chosen::Kvm => Box::new(kvm::KvmMachine::new(config, &ram, &console, &control, placing)?),
             Chosen::Tcg => Box::new(qemu::QemuMachine::new(config, &ram, &console, &control)?),
         };
-        Ok(Self { machine, ram, console, control })
+        if config.accel == Chosen::Tcg {
+            placement = placement.map(|_| Report::none("all vCPUs take turns on one thread of an emulator"));
+        }
+        Ok(Self { machine, ram, console, control, placement })
     }
 
     /// Lets the vCPUs run.
@@ -46,6 +54,11 @@ impl Vm {
     /// Why they cannot.
     pub fn start(&mut self) -> Result<(), Error> {
         self.machine.start()
+    }
+
+    /// What the machine has of performance mode, if it was made with a plan for it.
+    pub fn placement(&self) -> Option<&Report> {
+        self.placement.as_ref()
     }
 
     /// The guest's RAM.

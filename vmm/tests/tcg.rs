@@ -27,6 +27,7 @@ fn what_is_typed_reaches_the_console() {
         kargs: Vec::new(),
         seed: 0,
         accel: Chosen::Tcg,
+        placement: None,
     };
     typing::check(Vm::new(&config).unwrap());
 }

@@ -6,6 +6,7 @@ use crate::host::phases::Overdue;
 use crate::host::session::Asked;
 use crate::host::share::HostShare;
 use crate::record::TimeSplit;
+use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Exit, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, MachineReport};
 
@@ -33,6 +34,8 @@ pub(crate) struct Observations {
     pub(crate) asked: Option<Asked>,
     /// Host time for a second of guest time until hello, where the guest has a clock of its own.
     pub(crate) slowdown: Option<f64>,
+    /// What the machine has of performance mode, if that was asked for.
+    pub(crate) placement: Option<Report>,
     pub(crate) vcpu_clocks: Vec<VcpuClock>,
     pub(crate) share: HostShare,
     pub(crate) time: TimeSplit,

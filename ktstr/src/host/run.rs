@@ -16,6 +16,7 @@ use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
+use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, VmConfig};
 use ktstr_wire::{Machine, Reserved, Run};
 use std::fmt;
@@ -148,7 +149,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let pack_ms = ms_since(began);
 
     let reserved_bytes = reserved_bytes(archive_bytes);
-    let config = VmConfig {
+    let mut config = VmConfig {
         kernel: kernel.vmlinux(),
         initramfs: boot.path.clone(),
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
@@ -156,6 +157,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,
+        placement: None,
     };
     record.machine = config.machine.clone();
     let order = order(spec, settings, &config.machine);
@@ -163,10 +165,14 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     record.host.console_log = Some(log_name);
     let deadlines = deadlines(spec, settings, accel);
     // Waited for before any deadline begins; given back when the machine is gone.
-    let (lease, budget) = budget::take(spec.topology, accel);
-    record.host.budget = budget;
+    let share = budget::take(&config.machine, accel, spec.performance_mode);
+    record.host.budget = share.part.clone();
+    config.placement.clone_from(&share.plan);
     let seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
-    drop(lease);
+    drop(share);
+    if let Some(complaint) = seen.placement.as_ref().and_then(Report::complaint) {
+        budget::say(&complaint);
+    }
     record.verdict = judge(&seen);
     take_observations(record, seen);
     if let Some(hello) = &record.guest.hello {
@@ -195,6 +201,7 @@ fn take_observations(record: &mut Record, seen: Observations) {
         dumps: seen.console.dumps,
     };
     record.host.slowdown = seen.slowdown;
+    record.host.placement = seen.placement;
     record.host.time = seen.time;
     record.host.vcpu_clocks = seen.vcpu_clocks;
 }

@@ -117,7 +117,7 @@ impl Budget {
     /// [`Error::File`].
     pub fn take(
         &self,
-        choose: impl Fn(&[usize]) -> Option<Vec<usize>>,
+        mut choose: impl FnMut(&[usize]) -> Option<Vec<usize>>,
         mut say: impl FnMut(&str),
     ) -> Result<Lease, Error> {
         let mut wait = Wait::begin(self);

@@ -3,11 +3,12 @@
 use super::cpuid::{ApicIds, CpuIdTemplate};
 use super::devices::Ports;
 use super::threads::VcpuThreads;
-use super::{Error, acpi, boot, system, vcpu};
+use super::{Error, acpi, boot, exits, system, vcpu};
 use crate::config::VmConfig;
 use crate::layout::{self, KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
+use crate::placement::{Part, Plan, Report};
 use crate::serial_log::SerialLog;
 use ktstr_wire::Topology;
 use kvm_bindings::{
@@ -31,7 +32,8 @@ pub(crate) struct KvmMachine {
 }
 
 impl KvmMachine {
-    /// Makes the machine, its vCPUs at the kernel's first instruction.
+    /// Makes the machine, its vCPUs at the kernel's first instruction and in their places; `placing` says which those are
+    /// and takes what came of it.
     ///
     /// # Errors
     /// Why it cannot be made.
@@ -40,9 +42,10 @@ impl KvmMachine {
         ram: &GuestRam,
         console: &SerialLog,
         control: &SerialLog,
+        placing: Option<(&Plan, &mut Report)>,
     ) -> Result<Self, crate::Error> {
         let cmdline = crate::cmdline::build(config, &kernel_words(config.machine.topology))?;
-        Ok(Self::build(config, ram, &cmdline, console, control)?)
+        Ok(Self::build(config, ram, &cmdline, console, control, placing)?)
     }
 
     fn build(
@@ -51,18 +54,28 @@ impl KvmMachine {
         cmdline: &str,
         console: &SerialLog,
         control: &SerialLog,
+        mut placing: Option<(&Plan, &mut Report)>,
     ) -> Result<Self, Error> {
         let kvm = system::open()?;
         check_limits(&kvm, config.machine.topology)?;
         let vm = create_vm(&kvm, config.machine.topology)?;
+        let real_time_hint = placing.as_mut().is_some_and(|(plan, report)| {
+            exits::turn_off(&kvm, &vm, plan, report);
+            report.book(Part::RealTimeHint, plan.may_keep_cpus());
+            plan.may_keep_cpus().is_ok()
+        });
         map_ram(&vm, ram)?;
         let entry_gpa = load(config, ram, cmdline)?;
-        let vcpus = create_vcpus(&kvm, &vm, config.machine.topology)?;
+        let vcpus = create_vcpus(&kvm, &vm, config.machine.topology, real_time_hint)?;
         if let Some(boot_vcpu) = vcpus.first() {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
         let ports = Arc::new(Ports::new(&vm, console, control)?);
-        let threads = VcpuThreads::new(vcpus, &ports, ram)?;
+        let places = placing.as_ref().map(|(plan, _)| plan.places()).unwrap_or_default();
+        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places)?;
+        if let Some((plan, report)) = placing {
+            plan.book_threads(report, placed);
+        }
         Ok(Self { threads, ports, _vm: vm })
     }
 }
@@ -180,11 +193,14 @@ fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> 
 }
 
 /// The vCPUs, in CPU order.
-fn create_vcpus(kvm: &Kvm, vm: &VmFd, topology: Topology) -> Result<Vec<VcpuFd>, Error> {
+fn create_vcpus(kvm: &Kvm, vm: &VmFd, topology: Topology, real_time_hint: bool) -> Result<Vec<VcpuFd>, Error> {
     let supported = kvm
         .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
         .map_err(Error::call("list the features of its guests (KVM_GET_SUPPORTED_CPUID)"))?;
-    let template = CpuIdTemplate::new(supported.as_slice(), topology);
+    let mut template = CpuIdTemplate::new(supported.as_slice(), topology);
+    if real_time_hint {
+        template = template.with_real_time_hint();
+    }
     (0..)
         .zip(ApicIds::new(topology).all())
         .map(|(cpu, apic_id)| {

@@ -10,6 +10,7 @@ mod boot;
 mod cpuid;
 mod devices;
 mod error;
+mod exits;
 mod join;
 mod kick;
 mod machine;

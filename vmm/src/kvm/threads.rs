@@ -6,6 +6,7 @@ use super::kick::Kick;
 use super::{Error, vcpu};
 use crate::machine::{Exit, VcpuClock};
 use crate::memory::GuestRam;
+use crate::placement::{Place, Placed, run_here};
 use kvm_ioctls::VcpuFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -92,11 +93,16 @@ pub(super) struct VcpuThreads {
 }
 
 impl VcpuThreads {
-    /// A thread for each vCPU, waiting to be let go.
+    /// A thread for each vCPU, in its place if it has one, waiting to be let go; and what came of the places.
     ///
     /// # Errors
     /// [`Error::Call`]; no thread is left then.
-    pub(super) fn new(vcpus: Vec<VcpuFd>, ports: &Arc<Ports>, ram: &GuestRam) -> Result<Self, Error> {
+    pub(super) fn new(
+        vcpus: Vec<VcpuFd>,
+        ports: &Arc<Ports>,
+        ram: &GuestRam,
+        places: &[Place],
+    ) -> Result<(Self, Vec<Placed>), Error> {
         let slots = vcpus.iter().map(|vcpu| Ok(Slot { kick: Kick::new(vcpu)?, last_clock: Mutex::new(None) }));
         let shared = Shared {
             vcpus: slots.collect::<Result<_, Error>>()?,
@@ -111,17 +117,18 @@ impl VcpuThreads {
         let (sender, ready) = mpsc::channel();
         for (number, mut vcpu) in vcpus.into_iter().enumerate() {
             let (shared, ports, ready) = (Arc::clone(&this.shared), Arc::clone(ports), sender.clone());
+            let place = places.get(number).copied();
             let body = move || {
                 let _attached = shared.vcpus[number].kick.attach();
-                let _ = ready.send(());
+                let _ = ready.send(place.map(run_here));
                 shared.run(number, &mut vcpu, &ports);
             };
             let thread = std::thread::Builder::new().name(format!("vcpu{number}")).stack_size(STACK_BYTES).spawn(body);
             this.threads.push(thread.map_err(Error::io("start a thread for a vCPU"))?);
         }
         // So that every clock can be read from now on.
-        ready.iter().take(count).for_each(drop);
-        Ok(this)
+        let placed = ready.iter().take(count).flatten().collect();
+        Ok((this, placed))
     }
 
     /// Lets the vCPUs run.

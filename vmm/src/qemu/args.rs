@@ -129,6 +129,7 @@ mod tests {
             kargs: Vec::new(),
             seed: 7,
             accel: Chosen::Tcg,
+            placement: None,
         };
         let nodes: Vec<(RawFd, u64)> = (0..topology.numa_nodes).map(|node| (10 + node as RawFd, 256 << 20)).collect();
         let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22, plugin: Some(23) };

@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bare;
+mod clocks;
 mod init;
+mod placement;
 mod typing;
 
 use init::Init;
@@ -51,6 +53,7 @@ impl Files {
             kargs: Vec::new(),
             seed: 0,
             accel: Chosen::Kvm,
+            placement: None,
         }
     }
 

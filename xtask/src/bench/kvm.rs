@@ -87,6 +87,7 @@ fn config(bed: &Bed, initramfs: &Path) -> VmConfig {
         kargs: Vec::new(),
         seed: 1,
         accel: Chosen::Kvm,
+        placement: None,
     }
 }
 

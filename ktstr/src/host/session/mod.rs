@@ -73,6 +73,7 @@ pub(crate) fn run(
         deliver(&reserved, payload, payload_bytes, order)?;
         vm.start()?;
     }
+    let placement = vm.placement().cloned();
     let mut session = Session {
         vm,
         frames: FrameReader::default(),
@@ -83,7 +84,7 @@ pub(crate) fn run(
         output: Ends::new(MAX_OUTPUT_BYTES),
         clocks_at_hello: Vec::new(),
         real_time,
-        seen: Observations::default(),
+        seen: Observations { placement, ..Observations::default() },
     };
     session.watch(deadlines)?;
     Ok(session.end())

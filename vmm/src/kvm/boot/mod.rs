@@ -111,6 +111,7 @@ mod tests {
             kargs: Vec::new(),
             seed: 0,
             accel: Chosen::Kvm,
+            placement: None,
         };
         let ram = GuestRam::new(config.ram_layout().unwrap(), &config.machine.nodes, Backing::Private).unwrap();
         let loaded = load_initramfs(&config.initramfs, ram.mapped(), ram.layout()).map(|_| ());

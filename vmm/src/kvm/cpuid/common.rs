@@ -27,6 +27,8 @@ const LEVEL_CORE: u32 = 2;
 const KVM_ASYNC_PAGE_FAULT: u32 = 1 << 4 | 1 << 10 | 1 << 14;
 /// Interrupts can be sent to APIC ids above 254 without interrupt remapping.
 const KVM_MSI_EXT_DEST_ID: u32 = 1 << 15;
+/// KVM_HINTS_REALTIME, in EDX: the guest may spin where it would otherwise give its CPU away.
+const KVM_HINT_REAL_TIME: u32 = 1;
 /// The highest APIC id that needs no such thing.
 const MAX_PLAIN_APIC_ID: u32 = 254;
 
@@ -65,6 +67,11 @@ pub(super) fn levels(topology: Topology, ids: &ApicIds) -> [[u32; 4]; 3] {
         [ids.package_shift, topology.cpus_per_llc(), 1 | LEVEL_CORE << 8, 0],
         [0, 0, 2, 0],
     ]
+}
+
+/// The hint that no vCPU is ever preempted.
+pub(super) fn hint_real_time(leaves: &mut Leaves) {
+    leaves.change(KVM_FEATURES, 0, |leaf| leaf.edx |= KVM_HINT_REAL_TIME);
 }
 
 /// What differs between the vCPUs.

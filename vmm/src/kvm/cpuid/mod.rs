@@ -41,6 +41,12 @@ impl CpuIdTemplate {
         Self { leaves, vendor, ids }
     }
 
+    /// With the hint that no vCPU is ever preempted.
+    pub(crate) fn with_real_time_hint(mut self) -> Self {
+        common::hint_real_time(&mut self.leaves);
+        self
+    }
+
     /// The leaves of one vCPU.
     pub(crate) fn for_cpu(&self, cpu: u32) -> Vec<kvm_cpuid_entry2> {
         let mut leaves = self.leaves.clone();

@@ -173,6 +173,13 @@ fn ids_above_254_are_announced() {
 }
 
 #[test]
+fn only_a_machine_that_is_told_so_believes_in_real_time() {
+    let hints = |template: CpuIdTemplate| Cpu(Leaves(template.for_cpu(0))).leaf(0x4000_0001, 0).edx;
+    let template = CpuIdTemplate::new(&intel_host(), Topology::new(1, 1, 1));
+    assert_eq!((hints(template.clone()), hints(template.with_real_time_hint())), (0, 1));
+}
+
+#[test]
 fn protection_keys_go_with_xsave() {
     let with = |xsave: u32| {
         let host = [vendor_leaf(b"AuthenticAMD"), entry(1, 0, [0, 0, xsave << 26, 0]), entry(7, 0, [0, 0, 1 << 3, 0])];
