@@ -124,13 +124,21 @@ impl Kernel {
         self.known_options(&[name])[..] == [Some(true)]
     }
 
+    /// The value of an option, named with or without `CONFIG_`, as the configuration has it; `None` when it is not set or
+    /// that cannot be told.
+    pub fn option_value(&self, name: &str) -> Option<String> {
+        self.read_config()?.value(name).map(str::to_owned)
+    }
+
+    /// The configuration, if there is one.
+    fn read_config(&self) -> Option<Kconfig> {
+        self.meta.config_hash.as_ref()?;
+        Some(Kconfig::parse(&fs::read_to_string(self.config()).ok()?))
+    }
+
     /// Whether each option is built in; the configuration is read once, and only where `meta` does not tell.
     fn known_options(&self, names: &[&str]) -> Vec<Option<bool>> {
-        let config = LazyCell::new(|| {
-            self.meta.config_hash.as_ref()?;
-            let text = fs::read_to_string(self.config()).ok()?;
-            Some(Kconfig::parse(&text))
-        });
+        let config = LazyCell::new(|| self.read_config());
         let known = |name: &&str| {
             let name = plain(name);
             let told = self.meta.features.get(name).copied();

@@ -50,6 +50,7 @@ fn another_format_is_not_read() {
 fn what_is_lacking_is_named() {
     let (_dir, kernel) = kernel(Some("CONFIG_KPROBES=y\nCONFIG_NET=m\n"));
     assert!(kernel.option("KPROBES") && !kernel.option("CONFIG_NET") && !kernel.option("SCHED_CLASS_EXT"));
+    assert_eq!(kernel.option_value("CONFIG_NET").as_deref(), Some("m"));
     kernel.require(&["CONFIG_KPROBES"]).unwrap();
     let message = kernel.require(&["SCHED_CLASS_EXT", "KPROBES", "CONFIG_NET"]).unwrap_err().to_string();
     assert!(message.starts_with("kernel 6.12.95-cloud lacks CONFIG_SCHED_CLASS_EXT, CONFIG_NET:"), "{message}");

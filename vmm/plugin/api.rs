@@ -23,6 +23,7 @@ pub(crate) const NO_REGISTERS: c_int = 0;
 unsafe extern "C" {
     pub(crate) fn qemu_plugin_register_vcpu_tb_trans_cb(id: PluginId, callback: extern "C" fn(PluginId, *mut Block));
     pub(crate) fn qemu_plugin_tb_n_insns(block: *const Block) -> usize;
+    pub(crate) fn qemu_plugin_tb_vaddr(block: *const Block) -> u64;
     pub(crate) fn qemu_plugin_register_vcpu_tb_exec_cb(
         block: *mut Block,
         callback: extern "C" fn(c_uint, *mut c_void),
@@ -30,5 +31,6 @@ unsafe extern "C" {
         data: *mut c_void,
     );
     pub(crate) fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    pub(crate) fn pwrite(fd: c_int, bytes: *const c_void, count: usize, offset: i64) -> isize;
     pub(crate) fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
 }

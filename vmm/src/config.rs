@@ -4,6 +4,7 @@ use crate::accel::Chosen;
 use crate::error::Error;
 use crate::layout::{INITRAMFS_MAX_BYTES, RamLayout};
 use crate::placement::Plan;
+use crate::timers::KernelTimers;
 use ktstr_wire::Machine;
 use std::path::PathBuf;
 
@@ -18,6 +19,8 @@ pub struct VmConfig {
     pub machine: Machine,
     /// Size of the reserved range.
     pub reserved_bytes: u64,
+    /// The kernel's timers, if they are known. Only emulation has a use for it.
+    pub timers: Option<KernelTimers>,
     /// Additions to the kernel command line.
     pub kargs: Vec<String>,
     /// Seed of everything random that the machine gives the guest.

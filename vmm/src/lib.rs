@@ -21,6 +21,7 @@ pub mod placement;
 mod private_pages;
 pub mod qemu;
 mod serial_log;
+mod timers;
 mod vm;
 
 pub use accel::{Accel, Chosen};
@@ -29,4 +30,5 @@ pub use error::Error;
 pub use machine::{Exit, VcpuClock};
 pub use memory::{Backing, GuestRam, RamRegion};
 pub use serial_log::SerialLog;
+pub use timers::{KernelTimers, TimerCode};
 pub use vm::Vm;

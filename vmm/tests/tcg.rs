@@ -24,6 +24,7 @@ fn what_is_typed_reaches_the_console() {
         initramfs,
         machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
         reserved_bytes: 16 << 20,
+        timers: None,
         kargs: Vec::new(),
         seed: 0,
         accel: Chosen::Tcg,

@@ -12,3 +12,4 @@ pub(crate) mod run;
 mod session;
 mod share;
 mod symbols;
+mod timers;

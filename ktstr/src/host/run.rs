@@ -10,7 +10,7 @@ use crate::host::observations::Observations;
 use crate::host::phases::Deadlines;
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::session::{self, SessionError};
-use crate::host::symbols;
+use crate::host::{symbols, timers};
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
 use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
@@ -154,6 +154,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         initramfs: boot.path.clone(),
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
+        timers: if accel == Chosen::Tcg { timers::of(&kernel) } else { None },
         kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,

@@ -1,7 +1,7 @@
 //! The QEMU command line of a machine: values in, words out.
 
 use super::Version;
-use super::plugin::TURN_NS;
+use super::plugin;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::layout::LOW_RAM_MAX_END;
@@ -47,13 +47,17 @@ impl Files<'_> {
 /// As [`VmConfig::ram_layout`].
 pub fn kernel_words(config: &VmConfig) -> Result<Vec<String>, Error> {
     let reserved = config.ram_layout()?.reserved;
-    Ok(vec![
+    let mut words = vec![
         // QEMU's memory map has no way to reserve a range; the kernel's has.
         format!("memmap={:#x}${:#x}", reserved.bytes, reserved.gpa),
         // The emulated TSC counts guest time exactly: nothing to calibrate, nothing to watch.
         "tsc=reliable".to_owned(),
+        format!("tsc_early_khz={}", plugin::TIMER_HZ / 1000),
         "no_timer_check".to_owned(),
-    ])
+    ];
+    // TSC counts a tick, by which the kernel delays. It would measure them on each CPU by waiting for ticks.
+    words.extend(config.timers.map(|timers| format!("lpj={}", plugin::TIMER_HZ / u64::from(timers.hz.get()))));
+    Ok(words)
 }
 
 /// The whole command line, without the program. QMP is on the descriptor that [`super::process`] adds.
@@ -65,7 +69,8 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     add("-accel", "tcg,thread=single".to_owned());
     add("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"));
     if let Some(fd) = files.plugin {
-        add("-plugin", format!("/proc/self/fd/{fd},turn={}", TURN_NS >> ICOUNT_SHIFT));
+        let first = files.ram_nodes.iter().find(|(_, bytes)| *bytes > 0).copied().unwrap_or_default();
+        add("-plugin", plugin::option(fd, first, config.timers.as_ref()));
     }
     add("-seed", config.seed.to_string());
     add("-rtc", format!("base={RTC_BASE},clock=vm"));
@@ -126,6 +131,7 @@ mod tests {
             initramfs: "/k/initramfs".into(),
             machine: Machine::new(topology, 512 << 20),
             reserved_bytes: 64 << 20,
+            timers: None,
             kargs: Vec::new(),
             seed: 7,
             accel: Chosen::Tcg,

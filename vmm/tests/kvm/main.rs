@@ -50,6 +50,7 @@ impl Files {
             initramfs,
             machine: Machine::new(topology, 512 << 20),
             reserved_bytes: 16 << 20,
+            timers: None,
             kargs: Vec::new(),
             seed: 0,
             accel: Chosen::Kvm,

@@ -108,6 +108,7 @@ mod tests {
             initramfs: initramfs.path().to_owned(),
             machine: Machine::new(Topology::new(1, 1, 1), 512 << 20),
             reserved_bytes: 16 << 20,
+            timers: None,
             kargs: Vec::new(),
             seed: 0,
             accel: Chosen::Kvm,
