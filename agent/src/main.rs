@@ -13,12 +13,11 @@ mod mounts;
 mod payload;
 mod run;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use control::Control;
 use ktstr_wire::{GuestMessage, Hello, PROTOCOL_VERSION};
 use link::Link;
 use rustix::system::{RebootCommand, reboot, uname};
-use std::fs;
 
 fn main() {
     let control = Control::open();
@@ -46,11 +45,9 @@ fn serve(control: &Control) -> Result<()> {
 }
 
 fn hello(warnings: Vec<String>) -> Result<Hello> {
-    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
     Ok(Hello {
         protocol: PROTOCOL_VERSION,
         release: uname().release().to_string_lossy().into_owned(),
-        cpus_online: read("/sys/devices/system/cpu/online")?.trim().to_owned(),
         symbols: kallsyms::addresses(ktstr_wire::message::SYMBOLS)?,
         warnings,
         at_ns: now_ns(),

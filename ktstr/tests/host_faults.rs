@@ -78,6 +78,15 @@ fn unknown_accelerator() {
 }
 
 #[test]
+fn another_machine_than_declared() {
+    let outcome = Specimen::new("good").env("KTSTR_KARGS", "maxcpus=1").run();
+    outcome.expect(
+        "Inconclusive",
+        &["this is not the declared machine: the CPUs that are online are 0, declared are 0-1"],
+    );
+}
+
+#[test]
 fn missing_init_is_a_panic() {
     let outcome = Specimen::new("good").env("KTSTR_KARGS", "rdinit=/absent").run();
     outcome.expect("Fail", &["kernel panic on the console"]);

@@ -51,8 +51,6 @@ pub struct Hello {
     pub protocol: u32,
     /// `uname -r`.
     pub release: String,
-    /// Online CPUs, in the kernel's list format (`0-3`).
-    pub cpus_online: String,
     /// Addresses of the kernel symbols that observers start from; one that the kernel doesn't have is left out.
     pub symbols: Vec<Symbol>,
     /// What the agent could not set up and can do without.

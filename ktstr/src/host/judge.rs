@@ -13,16 +13,23 @@ use std::fmt::Write;
 /// Console lines shown where a machine ended without telling why.
 const LAST_LINES: usize = 8;
 
+/// Differences of the machine that a verdict shows.
+const SHOWN_DIFFERENCES: usize = 4;
+
 /// What the observations come to.
 pub(crate) fn judge(seen: &Observations) -> Verdict {
     let mut found = seen.console.findings.clone();
-    found.extend(outcome_findings(seen));
+    let of_test = outcome_findings(seen);
+    let mut doubts = machine_doubts(seen, &of_test);
+    if doubts.is_empty() {
+        found.extend(of_test);
+    }
     let (by_host, found): (Vec<Finding>, Vec<Finding>) =
         found.into_iter().partition(|finding| is_by_host(finding, seen));
     if !found.is_empty() {
         return Verdict::Fail { findings: found };
     }
-    let mut doubts = doubts(seen);
+    doubts.extend(run_doubts(seen));
     doubts.extend(by_host.iter().map(|finding| charged(finding, seen)));
     if doubts.is_empty() {
         return Verdict::Pass;
@@ -35,6 +42,24 @@ pub(crate) fn judge(seen: &Observations) -> Verdict {
         }
     }
     Verdict::Inconclusive { reason }
+}
+
+/// What a test finds on another machine than declared tells nothing of the one that it is about.
+fn machine_doubts(seen: &Observations, of_test: &[Finding]) -> Vec<String> {
+    let mut doubts = match (seen.differences.as_slice(), &seen.machine, &seen.hello) {
+        ([], None, Some(_)) => vec!["the guest did not tell what machine it has".to_owned()],
+        ([], ..) => return Vec::new(),
+        (differences, ..) => vec![format!("this is not the declared machine: {}", shown(differences))],
+    };
+    doubts.extend(of_test.iter().map(|finding| format!("on that machine {finding}")));
+    doubts
+}
+
+/// The first of them.
+fn shown(differences: &[String]) -> String {
+    let (first, rest) = differences.split_at(differences.len().min(SHOWN_DIFFERENCES));
+    let first = first.join("; ");
+    if rest.is_empty() { first } else { format!("{first}; and {} more such differences", rest.len()) }
 }
 
 /// Whether what is left of the finding's window, without what the host took, would have been no finding.
@@ -109,8 +134,8 @@ fn waited_for(overdue: &Overdue, seen: &Observations) -> String {
     text
 }
 
-/// Why a pass could not be told.
-fn doubts(seen: &Observations) -> Vec<String> {
+/// Why the run came to no pass that can be told.
+fn run_doubts(seen: &Observations) -> Vec<String> {
     let mut doubts = Vec::new();
     doubts.extend(seen.faults.iter().map(|fault| format!("in the guest: {fault}")));
     doubts.extend(seen.breaches.iter().cloned());
@@ -172,16 +197,16 @@ mod tests {
     use crate::host::console::ConsoleSeen;
     use crate::verdict::Window;
     use ktstr_vmm::VcpuClock;
-    use ktstr_wire::{Hello, PROTOCOL_VERSION};
+    use ktstr_wire::{Hello, MachineReport, PROTOCOL_VERSION};
     use std::time::Duration;
 
     /// A run in which all went well.
     fn good() -> Observations {
         Observations {
+            machine: Some(MachineReport::default()),
             hello: Some(Hello {
                 protocol: PROTOCOL_VERSION,
                 release: "7.3.4".to_owned(),
-                cpus_online: "0-1".to_owned(),
                 symbols: Vec::new(),
                 warnings: Vec::new(),
                 at_ns: 1,
@@ -215,6 +240,34 @@ mod tests {
         check(|seen| seen.exited = Some((ExitStatus::Signal(11), 3)), "Fail", "signal 11");
         check(|seen| seen.exited = Some((ExitStatus::Deadline, 5_000_000_002)), "Fail", "still ran after 5.0 s");
         check(|seen| seen.console = ConsoleSeen::of("[ 1.0] BUG: bad\n"), "Fail", "kernel BUG");
+    }
+
+    #[test]
+    fn a_test_on_another_machine_tells_nothing() {
+        let differences = |count| vec!["the CPUs of node 1 are none, declared are 8-15".to_owned(); count];
+        check(
+            |seen| seen.differences = differences(1),
+            "Inconclusive",
+            "this is not the declared machine: the CPUs of node 1",
+        );
+        check(|seen| seen.differences = differences(9), "Inconclusive", "and 5 more such differences");
+        check(|seen| seen.machine = None, "Inconclusive", "did not tell what machine it has");
+        check(
+            |seen| {
+                seen.differences = differences(1);
+                seen.outcome = Some(Outcome::Error("no second node".to_owned()));
+            },
+            "Inconclusive",
+            "on that machine body_succeeds: the body returned an error: no second node",
+        );
+        check(
+            |seen| {
+                seen.differences = differences(1);
+                seen.console.findings = vec![Finding::new("kernel_healthy", "kernel BUG on the console")];
+            },
+            "Fail",
+            "kernel BUG",
+        );
     }
 
     #[test]

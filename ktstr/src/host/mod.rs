@@ -2,6 +2,7 @@
 
 mod agent;
 mod budget;
+mod conform;
 mod console;
 mod judge;
 mod observations;

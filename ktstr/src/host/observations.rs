@@ -14,6 +14,8 @@ use ktstr_wire::{ExitStatus, Hello, MachineReport};
 #[derive(Debug, Default)]
 pub(crate) struct Observations {
     pub(crate) machine: Option<MachineReport>,
+    /// In what that machine is another one than declared.
+    pub(crate) differences: Vec<String>,
     pub(crate) hello: Option<Hello>,
     pub(crate) started_ns: Option<u64>,
     pub(crate) exited: Option<(ExitStatus, u64)>,

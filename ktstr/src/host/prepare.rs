@@ -10,8 +10,8 @@ use std::path::Path;
 /// Where the test binary is in the guest.
 pub(crate) const GUEST_PROGRAM: &str = "/ktstr/test";
 
-/// Kernel options without which the guest's user space cannot work, whatever the test. SCHEDSTATS tells which CPUs a
-/// scheduling domain spans; nothing else does.
+/// Kernel options without which the guest's user space cannot work, whatever the test. The last two tell
+/// which CPUs a scheduling domain spans and what the nodes are; nothing else does.
 const REQUIRED_OPTIONS: &[&str] = &[
     "BLK_DEV_INITRD",
     "DEVTMPFS",
@@ -22,6 +22,7 @@ const REQUIRED_OPTIONS: &[&str] = &[
     "KALLSYMS",
     "BINFMT_ELF",
     "SCHEDSTATS",
+    "NUMA",
 ];
 
 /// Why something is missing.

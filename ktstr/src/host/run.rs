@@ -4,6 +4,7 @@ use crate::assert::Assert;
 use crate::ctx::RunContext;
 use crate::guest::Outcome;
 use crate::host::budget;
+use crate::host::conform;
 use crate::host::console::Log;
 use crate::host::judge::judge;
 use crate::host::observations::Observations;
@@ -169,8 +170,11 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let share = budget::take(&config.machine, accel, spec.performance_mode);
     record.host.budget = share.part.clone();
     config.placement.clone_from(&share.plan);
-    let seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
+    let mut seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
     drop(share);
+    if let Some(report) = &seen.machine {
+        seen.differences = conform::differences(&config.machine, &config.ram_layout()?, report);
+    }
     if let Some(complaint) = seen.placement.as_ref().and_then(Report::complaint) {
         budget::say(&complaint);
     }
