@@ -4,8 +4,8 @@ use crate::now_ns;
 use anyhow::{Context, Result};
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::reserved::{CMDLINE_KEY, parse_cmdline_value};
-use ktstr_wire::ring::Producer;
-use ktstr_wire::{GuestMessage, MappedRegion, Reserved, Run};
+use ktstr_wire::ring::{Consumer, Producer};
+use ktstr_wire::{GuestMessage, HostMessage, MappedRegion, Reserved, Run};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::{self, File};
 use std::ptr::NonNull;
@@ -24,6 +24,9 @@ const ORDER_POLL: Duration = Duration::from_millis(1);
 pub(crate) struct Link {
     reserved: Reserved<MappedRegion>,
     bulk: Producer<MappedRegion>,
+    orders: Consumer<MappedRegion>,
+    /// Whether a full ring is waited for until the host takes something.
+    is_patient: bool,
     /// Since when there is no room for what is to be sent.
     full_since_ns: Option<u64>,
 }
@@ -48,7 +51,8 @@ impl Link {
         let region = unsafe { MappedRegion::new(start, bytes) };
         let reserved = Reserved::open(region).context("cannot use the reserved range")?;
         let bulk = reserved.bulk_out().context("cannot use the ring to the host")?;
-        Ok(Self { reserved, bulk, full_since_ns: None })
+        let orders = reserved.orders_in().context("cannot use the ring from the host")?;
+        Ok(Self { reserved, bulk, orders, is_patient: false, full_since_ns: None })
     }
 
     /// The range itself.
@@ -58,14 +62,24 @@ impl Link {
 
     /// The host's order, which comes after the payload. Both may still be on their way; a host that sends none gives the
     /// guest up.
-    pub(crate) fn order(&self) -> Result<Run> {
-        let mut orders = self.reserved.orders_in().context("cannot use the ring from the host")?;
+    pub(crate) fn order(&mut self) -> Result<Run> {
         loop {
-            if let Some(bytes) = orders.pop().context("cannot read the host's order")? {
+            if let Some(bytes) = self.orders.pop().context("cannot read the host's order")? {
                 return decode(&bytes).context("cannot read the host's order");
             }
             std::thread::sleep(ORDER_POLL);
         }
+    }
+
+    /// What the host has said since, if anything.
+    pub(crate) fn host_message(&mut self) -> Result<Option<HostMessage>> {
+        let bytes = self.orders.pop().context("cannot read what the host says")?;
+        bytes.map(|bytes| decode(&bytes).context("cannot read what the host says")).transpose()
+    }
+
+    /// From now on no message is dropped, however long the host takes nothing.
+    pub(crate) fn be_patient(&mut self) {
+        self.is_patient = true;
     }
 
     /// Sends bulk. While the ring is full this waits; in the end the message is dropped and counted, and so are those
@@ -82,7 +96,8 @@ impl Link {
         while !self.bulk.push(&bytes).context("cannot use the ring to the host")? {
             let now_ns = now_ns();
             let since_ns = *self.full_since_ns.get_or_insert(now_ns);
-            if now_ns.saturating_sub(since_ns) > FULL_RING_PATIENCE.as_nanos() as u64 {
+            let waited_ns = now_ns.saturating_sub(since_ns);
+            if !self.is_patient && waited_ns > FULL_RING_PATIENCE.as_nanos() as u64 {
                 self.bulk.count_dropped();
                 return Ok(());
             }

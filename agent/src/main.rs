@@ -6,12 +6,14 @@
 
 mod control;
 mod dump;
+mod input;
 mod kallsyms;
 mod link;
 mod machine;
 mod mounts;
 mod payload;
 mod run;
+mod terminal;
 
 use anyhow::Result;
 use control::Control;

@@ -2,11 +2,12 @@
 
 use crate::control::Control;
 use crate::dump::dump;
+use crate::input::Input;
 use crate::link::Link;
 use crate::now_ns;
 use anyhow::{Context, Result, bail};
 use ktstr_wire::message::{CONTEXT_ENV, MAX_REPORT_BYTES, REPORT_FD_ENV};
-use ktstr_wire::{ExitStatus, GuestMessage, Run, Stream};
+use ktstr_wire::{ExitStatus, GuestMessage, Run, Stream, Streams};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -14,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, wait};
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 const CONTEXT_PATH: &str = "/run/ktstr-context";
@@ -24,6 +25,9 @@ const REAP_EVERY_NS: u64 = 1_000_000_000;
 /// Runs the program to its end, forwards all that it says, and reports how it ended.
 pub(crate) fn run(order: &Run, control: &Control, link: &mut Link) -> Result<()> {
     fs::write(CONTEXT_PATH, &order.context).with_context(|| format!("cannot write {CONTEXT_PATH}"))?;
+    if order.streams != Streams::Captured {
+        link.be_patient();
+    }
     let mut program = Program::start(order)?;
     control.send(&GuestMessage::Started { at_ns: now_ns() });
     let status = program.attend(order.deadline_ns, link)?;
@@ -35,6 +39,7 @@ pub(crate) fn run(order: &Run, control: &Control, link: &mut Link) -> Result<()>
     }
     end_all();
     program.drain(link)?;
+    program.input.finish()?;
     control.send(&GuestMessage::Exited { status, at_ns });
     Ok(())
 }
@@ -44,6 +49,7 @@ struct Program {
     pidfd: OwnedFd,
     pipes: Vec<Pipe>,
     report: Vec<u8>,
+    input: Input,
 }
 
 struct Pipe {
@@ -60,21 +66,21 @@ impl Program {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(order.env.iter().map(|(key, value)| (key, value)));
         command.env(REPORT_FD_ENV, report_in.as_raw_fd().to_string()).env(CONTEXT_ENV, CONTEXT_PATH);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/tmp");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(&order.dir);
+        let mut input = Input::prepare(order.streams, &mut command)?;
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         drop(report_in);
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch the program")?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            bail!("the pipes of the program are missing");
-        };
+        input.begin(child.stdin.take())?;
         let pipes = [
-            (OwnedFd::from(stdout), Some(Stream::Stdout)),
-            (OwnedFd::from(stderr), Some(Stream::Stderr)),
-            (report_out, None),
+            (child.stdout.take().map(OwnedFd::from), Some(Stream::Stdout)),
+            (child.stderr.take().map(OwnedFd::from), Some(Stream::Stderr)),
+            (Some(report_out), None),
         ];
-        let pipes = pipes.into_iter().map(|(fd, stream)| Pipe::new(fd, stream)).collect::<Result<_>>()?;
-        Ok(Self { pid, pidfd, pipes, report: Vec::new() })
+        // A program on the console has no pipes for its output.
+        let pipes = pipes.into_iter().filter_map(|(fd, stream)| Some(Pipe::new(fd?, stream)));
+        Ok(Self { pid, pidfd, pipes: pipes.collect::<Result<_>>()?, report: Vec::new(), input })
     }
 
     /// Forwards until the program ends or its time is up; it still runs then.
@@ -84,8 +90,9 @@ impl Program {
             let Some(left_ns) = end_ns.checked_sub(now_ns()) else {
                 return Ok(ExitStatus::Deadline);
             };
-            self.wait_for_news(left_ns.min(REAP_EVERY_NS))?;
+            self.wait_for_news(left_ns.min(REAP_EVERY_NS).min(self.input.look_every_ns()))?;
             self.forward(link)?;
+            self.input.listen(link)?;
             if let Some(status) = self.reap()? {
                 return Ok(status);
             }
@@ -177,10 +184,15 @@ impl Program {
 
 impl Pipe {
     fn new(fd: OwnedFd, stream: Option<Stream>) -> Result<Self> {
-        let flags = fcntl_getfl(fd.as_fd()).context("cannot read the flags of a pipe")?;
-        fcntl_setfl(fd.as_fd(), flags | OFlags::NONBLOCK).context("cannot set the flags of a pipe")?;
+        never_wait(fd.as_fd())?;
         Ok(Self { fd: fs::File::from(fd), stream })
     }
+}
+
+/// From now on reading and writing the pipe do not wait.
+pub(crate) fn never_wait(pipe: BorrowedFd<'_>) -> Result<()> {
+    let flags = fcntl_getfl(pipe).context("cannot read the flags of a pipe")?;
+    fcntl_setfl(pipe, flags | OFlags::NONBLOCK).context("cannot set the flags of a pipe")
 }
 
 /// Kills and reaps every other process, so that nothing holds a pipe open.

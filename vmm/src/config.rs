@@ -29,6 +29,18 @@ pub struct VmConfig {
     pub accel: Chosen,
     /// Performance mode: host CPUs for the vCPUs. They run anywhere without.
     pub placement: Option<Plan>,
+    /// How guest time passes under software emulation.
+    pub pace: Pace,
+}
+
+/// How guest time passes under software emulation; under KVM it is always the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// It counts instructions and jumps over idle time: a run is a function of its inputs and its seed.
+    #[default]
+    Instructions,
+    /// It is the host's, for a person: a second of sleep takes a second. No two runs are the same.
+    Host,
 }
 
 impl VmConfig {

@@ -25,7 +25,7 @@ mod timers;
 mod vm;
 
 pub use accel::{Accel, Chosen};
-pub use config::VmConfig;
+pub use config::{Pace, VmConfig};
 pub use error::Error;
 pub use machine::{Exit, VcpuClock};
 pub use memory::{Backing, GuestRam, RamRegion};

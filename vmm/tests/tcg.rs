@@ -10,7 +10,7 @@ mod typing;
 
 use ktstr_cache::Cache;
 use ktstr_kernels::{Kernels, Spec};
-use ktstr_vmm::{Chosen, Vm, VmConfig};
+use ktstr_vmm::{Chosen, Pace, Vm, VmConfig};
 use ktstr_wire::{Machine, Topology};
 use std::path::PathBuf;
 
@@ -29,6 +29,7 @@ fn what_is_typed_reaches_the_console() {
         seed: 0,
         accel: Chosen::Tcg,
         placement: None,
+        pace: Pace::default(),
     };
     typing::check(Vm::new(&config).unwrap());
 }

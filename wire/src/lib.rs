@@ -17,7 +17,7 @@ pub mod topology;
 
 pub use cpu_set::{CpuSet, CpuSetError};
 pub use machine::{Machine, Node};
-pub use message::{ExitStatus, GuestMessage, Hello, Run, Stream, Symbol};
+pub use message::{ExitStatus, GuestMessage, Hello, HostMessage, Run, Stream, Streams, Symbol, WindowSize};
 pub use region::{MappedRegion, Region};
 pub use report::{CpuFact, CpuValue, MachineReport, NodeReport};
 pub use reserved::Reserved;

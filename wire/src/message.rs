@@ -88,19 +88,58 @@ pub enum ExitStatus {
     Deadline,
 }
 
-/// The one order that the host gives: what to run. It waits in the ring before the guest starts.
+/// The one order that the host gives: what to run. It waits in the ring before the guest starts; only a person's input,
+/// in [`HostMessage`]s, may follow it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Program and arguments; the program is a path in the unpacked payload.
     pub argv: Vec<String>,
     /// Its whole environment, besides what the agent adds for the report descriptor.
     pub env: Vec<(String, String)>,
+    /// Directory that it starts in.
+    pub dir: String,
+    /// What it reads from and writes to.
+    pub streams: Streams,
     /// Put into a file whose path the program finds in [`CONTEXT_ENV`]; only the harness knows what it means.
     #[serde(with = "serde_bytes")]
     pub context: Vec<u8>,
     /// The program is killed when it still runs after this long.
     pub deadline_ns: u64,
 }
+
+/// What the standard streams of a program are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Streams {
+    /// There is nothing to read. Output goes over the ring, and is given up when the host does not take it.
+    Captured,
+    /// What it reads comes as [`HostMessage::Input`]. Output goes over the ring, and waits until the host takes it.
+    Piped,
+    /// The console, as its controlling terminal.
+    Terminal(WindowSize),
+}
+
+/// Size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+/// What the host says after its order, over the same ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostMessage {
+    /// Bytes for the program to read, at most [`MAX_INPUT_BYTES`].
+    Input(Vec<u8>),
+    /// There will be no more of them.
+    InputEnd,
+    /// The terminal has another size now.
+    Resize(WindowSize),
+}
+
+/// The most bytes that one [`HostMessage::Input`] may have, so that several fit the ring.
+pub const MAX_INPUT_BYTES: usize = 32 << 10;
 
 /// Environment variable that holds the number of the descriptor to which the program writes its report frames, each a
 /// little-endian `u32` length and that many bytes.
@@ -162,6 +201,7 @@ mod tests {
         fn hostile_bytes_are_an_error_or_a_message(bytes: Vec<u8>) {
             let _ = decode::<GuestMessage>(&bytes);
             let _ = decode::<Run>(&bytes);
+            let _ = decode::<HostMessage>(&bytes);
         }
     }
 

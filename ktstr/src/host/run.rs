@@ -18,8 +18,8 @@ use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
 use ktstr_vmm::placement::Report;
-use ktstr_vmm::{Chosen, VmConfig};
-use ktstr_wire::{Machine, Reserved, Run};
+use ktstr_vmm::{Chosen, Pace, VmConfig};
+use ktstr_wire::{Machine, Reserved, Run, Streams};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -160,6 +160,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         seed: settings.seed,
         accel,
         placement: None,
+        pace: Pace::Instructions,
     };
     record.machine = config.machine.clone();
     let order = order(spec, settings, &config.machine);
@@ -225,6 +226,8 @@ fn order(spec: &TestSpec, settings: &Settings, machine: &Machine) -> Run {
         env: [("PATH", "/bin:/usr/bin:/sbin:/usr/sbin"), ("HOME", "/tmp"), ("RUST_BACKTRACE", "1")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
+        dir: "/tmp".to_owned(),
+        streams: Streams::Captured,
         // Plain data: it always serialises.
         context: serde_json::to_vec(&context).unwrap_or_default(),
         deadline_ns: (Duration::from_secs_f64(spec.duration_s) + BODY_GRACE).as_nanos() as u64,

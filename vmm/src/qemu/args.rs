@@ -2,9 +2,10 @@
 
 use super::Version;
 use super::plugin;
-use crate::config::VmConfig;
+use crate::config::{Pace, VmConfig};
 use crate::error::Error;
 use crate::layout::LOW_RAM_MAX_END;
+use crate::timers::KernelTimers;
 use ktstr_wire::Topology;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -50,14 +51,22 @@ pub fn kernel_words(config: &VmConfig) -> Result<Vec<String>, Error> {
     let mut words = vec![
         // QEMU's memory map has no way to reserve a range; the kernel's has.
         format!("memmap={:#x}${:#x}", reserved.bytes, reserved.gpa),
-        // The emulated TSC counts guest time exactly: nothing to calibrate, nothing to watch.
+        // All vCPUs have the same emulated TSC: nothing to watch.
         "tsc=reliable".to_owned(),
-        format!("tsc_early_khz={}", plugin::TIMER_HZ / 1000),
         "no_timer_check".to_owned(),
     ];
+    if config.pace == Pace::Instructions {
+        // It counts guest time exactly: nothing to calibrate.
+        words.push(format!("tsc_early_khz={}", plugin::TIMER_HZ / 1000));
+    }
     // TSC counts a tick, by which the kernel delays. It would measure them on each CPU by waiting for ticks.
-    words.extend(config.timers.map(|timers| format!("lpj={}", plugin::TIMER_HZ / u64::from(timers.hz.get()))));
+    words.extend(timers(config).map(|timers| format!("lpj={}", plugin::TIMER_HZ / u64::from(timers.hz.get()))));
     Ok(words)
+}
+
+/// The kernel's timers, where the emulated ones have the rates that we know: the TSC at the host's pace is the host's.
+fn timers(config: &VmConfig) -> Option<KernelTimers> {
+    config.timers.filter(|_| config.pace == Pace::Instructions)
 }
 
 /// The whole command line, without the program. QMP is on the descriptor that [`super::process`] adds.
@@ -67,13 +76,18 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     // For people who look at the process list; the guest does not see it.
     add("-name", format!("ktstr-{},debug-threads=on", std::process::id()));
     add("-accel", "tcg,thread=single".to_owned());
-    add("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"));
+    match config.pace {
+        Pace::Instructions => {
+            add("-icount", format!("shift={ICOUNT_SHIFT},sleep=off"));
+            add("-rtc", format!("base={RTC_BASE},clock=vm"));
+        }
+        Pace::Host => add("-rtc", "base=utc,clock=host".to_owned()),
+    }
     if let Some(fd) = files.plugin {
         let first = files.ram_nodes.iter().find(|(_, bytes)| *bytes > 0).copied().unwrap_or_default();
-        add("-plugin", plugin::option(fd, first, config.timers.as_ref()));
+        add("-plugin", plugin::option(fd, first, timers(config).as_ref()));
     }
     add("-seed", config.seed.to_string());
-    add("-rtc", format!("base={RTC_BASE},clock=vm"));
     add("-machine", machine(files.ram_nodes.len()));
     add("-cpu", cpu(version));
     add("-smp", smp(&config.machine.topology));
@@ -136,6 +150,7 @@ mod tests {
             seed: 7,
             accel: Chosen::Tcg,
             placement: None,
+            pace: Pace::default(),
         };
         let nodes: Vec<(RawFd, u64)> = (0..topology.numa_nodes).map(|node| (10 + node as RawFd, 256 << 20)).collect();
         let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22, plugin: Some(23) };

@@ -12,7 +12,7 @@ mod placement;
 mod typing;
 
 use init::Init;
-use ktstr_vmm::{Chosen, Exit, Vm, VmConfig};
+use ktstr_vmm::{Chosen, Exit, Pace, Vm, VmConfig};
 use ktstr_wire::{Machine, Topology};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,6 +55,7 @@ impl Files {
             seed: 0,
             accel: Chosen::Kvm,
             placement: None,
+            pace: Pace::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use ktstr::{Machine, Topology};
 use ktstr_cache::Cache;
 use ktstr_vmm::qemu::Qemu;
-use ktstr_vmm::{Chosen, Vm, VmConfig};
+use ktstr_vmm::{Chosen, Pace, Vm, VmConfig};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -89,6 +89,7 @@ fn config(bed: &Bed, initramfs: &Path) -> VmConfig {
         seed: 1,
         accel: Chosen::Kvm,
         placement: None,
+        pace: Pace::default(),
     }
 }
 

@@ -97,6 +97,7 @@ fn load_initramfs(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> 
 mod tests {
     use super::*;
     use crate::accel::Chosen;
+    use crate::config::Pace;
     use crate::memory::Backing;
     use ktstr_wire::{Machine, Topology};
 
@@ -113,6 +114,7 @@ mod tests {
             seed: 0,
             accel: Chosen::Kvm,
             placement: None,
+            pace: Pace::default(),
         };
         let ram = GuestRam::new(config.ram_layout().unwrap(), &config.machine.nodes, Backing::Private).unwrap();
         let loaded = load_initramfs(&config.initramfs, ram.mapped(), ram.layout()).map(|_| ());
