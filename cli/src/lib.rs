@@ -1,4 +1,4 @@
-//! The verbs that `cargo ktstr` offers to every crate and that `cargo xtask` shares, one module each.
+//! The verbs that `ktstr` and `cargo ktstr` offer to every crate and that `cargo xtask` shares, one module each.
 //!
 //! A verb is an `Args` for clap and a `run`. What a verb needs of the machine it asks [`setup`] for, and for just that,
 //! before it starts.
@@ -7,4 +7,5 @@ pub mod cargo;
 pub mod kernel;
 mod progress;
 pub mod setup;
+pub mod shell;
 pub mod test;

@@ -32,6 +32,11 @@ pub use assert::{Assert, AssertResult};
 pub use ctx::Ctx;
 pub use execute::execute_defs;
 pub use host::run::Failure;
+#[doc(hidden)] // For the command line tools, which boot the same guest.
+pub use host::{
+    console::last_lines,
+    prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
+};
 pub use ktstr_macros::ktstr_test;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};

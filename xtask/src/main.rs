@@ -11,7 +11,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_cli::setup::{self, Group};
-use ktstr_cli::{kernel, test as tests};
+use ktstr_cli::{kernel, shell, test as tests};
 use std::process::ExitCode;
 
 /// The project's own chores
@@ -29,6 +29,7 @@ enum Verb {
     Ci(ci::Args),
     Bench(bench::Args),
     Kernel(kernel::Args),
+    Shell(shell::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
 }
@@ -47,6 +48,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Ci(args) => ci::run(args),
         Verb::Bench(args) => bench::run(args),
         Verb::Kernel(args) => kernel::run(args),
+        Verb::Shell(args) => Ok(shell::run(args)),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;
             let code = kvm_lab::run(args)?;

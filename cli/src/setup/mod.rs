@@ -8,8 +8,10 @@ mod needs;
 mod probe;
 
 use anyhow::{Result, bail};
+use ktstr::Accel;
 use needs::{NEEDS, Need};
-use probe::Machine;
+use probe::{Machine, Probe};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Find what this machine lacks for building and running tests, and install it (as root, on a Debian-like system)
@@ -69,6 +71,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 pub fn ensure(groups: &[Group]) -> Result<()> {
     let needs: Vec<&Need> = NEEDS.iter().filter(|need| need.serves(groups)).collect();
     provide(&Machine::this(), &needs)
+}
+
+/// Makes sure that what runs machines by `accel` is there. With a KVM that works nothing else is needed.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn for_accelerator(accel: Accel) -> Result<()> {
+    let own_emulator = std::env::var_os("KTSTR_QEMU").is_some_and(|program| !program.is_empty());
+    let kvm_works = || Accel::Kvm.choose().is_ok();
+    match accel {
+        _ if own_emulator => Ok(()),
+        Accel::Kvm => Ok(()),
+        Accel::Auto if kvm_works() => Ok(()),
+        Accel::Auto | Accel::Tcg => ensure(&[Group::Emulator]),
+    }
+}
+
+/// Where a program is on the search path.
+pub(crate) fn program(name: &'static str) -> Option<PathBuf> {
+    Machine::this().has(&Probe::Program(name))
 }
 
 fn provide(machine: &Machine, needs: &[&Need]) -> Result<()> {

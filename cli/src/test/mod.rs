@@ -5,10 +5,10 @@ mod runner;
 mod table;
 
 use crate::kernel;
-use crate::setup::{self, Group};
+use crate::setup;
 use crate::{cargo, test::records::Records};
 use anyhow::{Context, Result};
-use ktstr::{Accel, Settings, runs_dir};
+use ktstr::{Settings, runs_dir};
 use ktstr_kernels::Spec;
 use runner::Runner;
 use std::process::ExitCode;
@@ -70,7 +70,7 @@ pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
         Some(text) => text.parse().map_err(anyhow::Error::msg).context("--accel")?,
         None => settings.accel,
     };
-    setup_for(accel)?;
+    setup::for_accelerator(accel)?;
     let spec = args.kernel.clone().map_or_else(|| settings.kernel.parse().context("KTSTR_KERNEL"), Ok)?;
     let spec = kernel::absolute(&spec)?;
     kernel::resolve(&spec)?;
@@ -97,18 +97,6 @@ pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
     let dir = runs_dir(&target_dir).join(&run_id);
     let records = Records::read(&dir)?;
     Ok(conclude(&records, &settings, &args.expected(scope), passed, &dir))
-}
-
-/// What runs machines by `accel` on this host. With a KVM that works nothing else is needed.
-fn setup_for(accel: Accel) -> Result<()> {
-    let own_emulator = std::env::var_os("KTSTR_QEMU").is_some_and(|program| !program.is_empty());
-    let kvm_works = || Accel::Kvm.choose().is_ok();
-    match accel {
-        _ if own_emulator => Ok(()),
-        Accel::Kvm => Ok(()),
-        Accel::Auto if kvm_works() => Ok(()),
-        Accel::Auto | Accel::Tcg => setup::ensure(&[Group::Emulator]),
-    }
 }
 
 /// A name for this run's records that no other has.

@@ -3,11 +3,11 @@
 mod agent;
 mod budget;
 mod conform;
-mod console;
+pub(crate) mod console;
 mod judge;
 mod observations;
 mod phases;
-mod prepare;
+pub(crate) mod prepare;
 mod progress;
 pub(crate) mod run;
 mod session;

@@ -12,7 +12,7 @@ pub(crate) const GUEST_PROGRAM: &str = "/ktstr/test";
 
 /// Kernel options without which the guest's user space cannot work, whatever the test. The last two tell
 /// which CPUs a scheduling domain spans and what the nodes are; nothing else does.
-const REQUIRED_OPTIONS: &[&str] = &[
+pub const REQUIRED_OPTIONS: &[&str] = &[
     "BLK_DEV_INITRD",
     "DEVTMPFS",
     "TMPFS",
@@ -27,7 +27,7 @@ const REQUIRED_OPTIONS: &[&str] = &[
 
 /// Why something is missing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
+pub enum PrepareError {
     /// The cache.
     #[error(transparent)]
     Cache(#[from] ktstr_cache::Error),
@@ -78,7 +78,10 @@ pub(crate) fn kernel(cache: &Cache, spec: &str) -> Result<Kernel, PrepareError> 
 }
 
 /// The boot image: the agent and nothing else.
-pub(crate) fn boot_image(cache: &Cache) -> Result<Image, PrepareError> {
+///
+/// # Errors
+/// [`PrepareError::Image`].
+pub fn boot_image(cache: &Cache) -> Result<Image, PrepareError> {
     let spec = ImageSpec::new().dir("/dev").node("/dev/console", 0o600, 5, 1);
     let spec = spec.stamped_bytes("/init", 0o755, AGENT, AGENT_STAMP);
     spec.build(cache).map_err(|source| PrepareError::Image { what: "boot image", source })

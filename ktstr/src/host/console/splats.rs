@@ -73,7 +73,7 @@ impl Splats {
 }
 
 /// The last lines that are not empty.
-pub(crate) fn last_lines(console: &str, count: usize) -> Vec<String> {
+pub fn last_lines(console: &str, count: usize) -> Vec<String> {
     let lines: Vec<&str> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
 }
