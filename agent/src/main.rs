@@ -36,8 +36,10 @@ fn main() {
 }
 
 fn serve(control: &Control) -> Result<()> {
-    let warnings = mounts::mount_all()?;
+    mounts::mount_devices()?;
     control.connect()?;
+    control.send(&GuestMessage::Up { at_ns: now_ns() });
+    let warnings = mounts::mount_rest()?;
     let mut link = Link::map()?;
     link.send(&GuestMessage::Machine(machine::report()?))?;
     control.send(&GuestMessage::Hello(hello(warnings)?));

@@ -19,8 +19,9 @@ const fn optional(kind: &'static str, at: &'static str) -> Mount {
     Mount { kind, at, options: "", required: false }
 }
 
+const DEVICES: Mount = required("devtmpfs", "/dev", "mode=0755");
+
 const MOUNTS: &[Mount] = &[
-    required("devtmpfs", "/dev", "mode=0755"),
     required("proc", "/proc", ""),
     required("sysfs", "/sys", ""),
     required("devpts", "/dev/pts", "mode=0620,ptmxmode=0666"),
@@ -33,8 +34,13 @@ const MOUNTS: &[Mount] = &[
     optional("debugfs", "/sys/kernel/debug"),
 ];
 
-/// Mounts everything and hands the cgroup controllers down; what failed and can be done without is returned.
-pub(crate) fn mount_all() -> Result<Vec<String>> {
+/// Mounts the device files, without which nobody can be told of anything.
+pub(crate) fn mount_devices() -> Result<()> {
+    mount_one(&DEVICES)
+}
+
+/// Mounts everything else and hands the cgroup controllers down; what failed and can be done without is returned.
+pub(crate) fn mount_rest() -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for entry in MOUNTS {
         let done = mount_one(entry);

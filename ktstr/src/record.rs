@@ -99,7 +99,7 @@ pub struct HostPart {
     pub time: TimeSplit,
     /// What the host let each vCPU have between hello and the machine's end.
     pub vcpu_clocks: Vec<VcpuClock>,
-    /// Host time for a second of guest time until hello, where guest time is not the host's.
+    /// Host time for a second of guest time until the agent was up, where guest time is not the host's.
     pub slowdown: Option<f64>,
     /// The file beside the record that has the console with the host's times, in seconds since the machine was made.
     pub console_log: Option<String>,

@@ -19,7 +19,8 @@ pub struct Settings {
     pub run_id: String,
     /// `KTSTR_KARGS`: additions to the kernel command line, separated by spaces.
     pub kargs: Vec<String>,
-    /// `KTSTR_BOOT_TIMEOUT_S`: how long a guest may take to say hello, where the default does not do.
+    /// `KTSTR_BOOT_TIMEOUT_S`: how long a guest's kernel, and then its agent, may take to come up, where the
+    /// default does not do.
     pub boot_timeout: Option<Duration>,
     /// `KTSTR_CONSOLE`: `1` shows the guest's console on standard error as it comes.
     pub console: bool,

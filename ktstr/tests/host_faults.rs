@@ -103,7 +103,7 @@ fn guest_that_never_says_hello() {
     // Whoever waits for readers of RCU waits for ever, PID 1 when it mounts cgroups at the latest, and nobody complains.
     let stuck = "initcall_blacklist=rcu_spawn_gp_kthread sysctl.kernel.hung_task_timeout_secs=0 loglevel=8";
     let outcome = Specimen::new("good").env("KTSTR_KARGS", stuck).env("KTSTR_BOOT_TIMEOUT_S", "6").run();
-    outcome.expect("Inconclusive", &["after 6 s the host still waited for the agent's hello", "console: "]);
+    outcome.expect("Inconclusive", &["after 6 s the host still waited for the kernel to start the agent", "console: "]);
     // It serves interrupts, so it tells what it waits for.
     outcome.expect("Inconclusive", &["the record has the kernel's dumps"]);
     let dumps = &outcome.record.guest.dumps;

@@ -15,29 +15,36 @@ use support::patched::{self, RESET, SPIN, TRIPLE_FAULT};
 /// What SysRq `c` calls.
 const CRASH: &str = "sysrq_handle_crash";
 
-/// A line on the console by which the host sees that the body runs.
-const BODY_RUNS: &str = "the body of the test runs";
+/// A line on the console by which the host sees that the workers run.
+const WORKERS_RUN: &str = "the workers run";
 
-/// Whether the body of the specimen runs.
-fn body_runs(surroundings: &Clean) -> bool {
-    surroundings.console_so_far().contains(BODY_RUNS)
+/// Waits for that line.
+fn wait_for_workers(surroundings: &Clean) {
+    wait_until(|| surroundings.console_so_far().contains(WORKERS_RUN), "the workers do not run");
 }
 
 fn say(line: &str) -> Result<()> {
     Ok(fs::write("/dev/kmsg", format!("<3>{line}"))?)
 }
 
-#[ktstr_test(cores = 2, duration_s = 8)]
+#[ktstr_test(cores = 2, duration_s = 6)]
 #[ignore = "a specimen: a good test of a machine to which something happens"]
 fn good(ctx: &Ctx) -> Result<AssertResult> {
-    say(BODY_RUNS)?;
-    scenarios::steady(ctx)
+    let mut group = CgroupGroup::new(ctx.cgroups());
+    group.create("cg_0")?;
+    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
+    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    workload.start();
+    std::thread::sleep(Duration::from_millis(500));
+    say(WORKERS_RUN)?;
+    std::thread::sleep(ctx.duration());
+    Ok(ctx.assert().check(workload.stop_and_collect()?))
 }
 
 #[test]
 fn killed_qemu_is_inconclusive() {
     let outcome = Clean::new(Specimen::new("good")).env("KTSTR_ACCEL", "tcg").run(|surroundings, group| {
-        wait_until(|| body_runs(surroundings), "the body does not run");
+        wait_for_workers(surroundings);
         let qemu = processes_of(group).into_iter().find(|(_, name)| name.starts_with("qemu")).unwrap().0;
         // SAFETY: a signal to the emulator of our specimen.
         unsafe { libc::kill(qemu, libc::SIGKILL) };
@@ -62,7 +69,7 @@ fn processes_of(group: i32) -> Vec<(i32, String)> {
 #[test]
 fn suspended_host_changes_no_verdict() {
     let outcome = Clean::new(Specimen::new("good")).run(|surroundings, group| {
-        wait_until(|| body_runs(surroundings), "the body does not run");
+        wait_for_workers(surroundings);
         // SAFETY: signals to the process group of our specimen.
         unsafe { libc::kill(-group, libc::SIGSTOP) };
         std::thread::sleep(Duration::from_secs(5));
@@ -109,8 +116,7 @@ fn crashes_kernel(_ctx: &Ctx) -> Result<AssertResult> {
 
 fn with_patched(function: &str, code: &[u8]) -> support::Outcome {
     let surroundings = Clean::new(Specimen::new("crashes_kernel"));
-    let kernel = patched::kernel(surroundings.dir(), function, code);
-    surroundings.env("KTSTR_KERNEL", kernel).run(|_, _| {})
+    surroundings.kernel(|dir| patched::kernel(dir, function, code)).run(|_, _| {})
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub use reserved::Reserved;
 pub use topology::Topology;
 
 /// Version of everything in this crate. An agent of another version is refused at `Hello`.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// CRC-32 (IEEE 802.3) over `bytes`, which guards the frames of the control channel.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {

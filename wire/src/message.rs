@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 /// What the agent says to the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GuestMessage {
-    /// Control: the agent runs and the reserved range is mapped.
+    /// Control: the kernel has started the agent.
+    Up {
+        /// When.
+        at_ns: u64,
+    },
+    /// Control: user space is set up and the reserved range is mapped.
     Hello(Hello),
     /// Control: the program has been started.
     Started {

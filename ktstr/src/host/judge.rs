@@ -3,9 +3,9 @@
 use crate::guest::Outcome;
 use crate::host::console::last_lines;
 use crate::host::observations::Observations;
-use crate::host::phases::{Overdue, Phase};
+use crate::host::phases::{BODY_GRACE, Overdue, Phase};
 use crate::host::session::Asked;
-use crate::verdict::{Finding, Verdict};
+use crate::verdict::{Finding, Verdict, Window};
 use ktstr_vmm::Exit;
 use ktstr_wire::ExitStatus;
 use std::fmt::Write;
@@ -93,11 +93,14 @@ fn outcome_findings(seen: &Observations) -> Vec<Finding> {
             found.push(Finding::new("body_succeeds", format!("signal {signal} ended the test binary")));
         }
         Some((ExitStatus::Deadline, at_ns)) => {
-            let seconds = (at_ns - seen.started_ns.unwrap_or(*at_ns).min(*at_ns)) as f64 / 1e9;
-            found.push(Finding::new(
-                "body_ends",
-                format!("the test binary still ran after {seconds:.1} s and was killed"),
-            ));
+            let from_ns = seen.started_ns.unwrap_or(*at_ns);
+            let length_ns = at_ns.saturating_sub(from_ns);
+            let seconds = length_ns as f64 / 1e9;
+            let what = format!("the test binary still ran after {seconds:.1} s and was killed");
+            // A host that took all of its grace may have kept it from ending.
+            let tolerable_ns = length_ns.saturating_sub(BODY_GRACE.as_nanos() as u64);
+            let window = Window { cpu: None, from_ns, length_ns, tolerable_ns };
+            found.push(Finding::new("body_ends", what).within(window));
         }
         _ => {}
     }
@@ -183,7 +186,8 @@ fn no_outcome(seen: &Observations) -> String {
 
 fn awaited(phase: Phase) -> &'static str {
     match phase {
-        Phase::Boot => "the agent's hello",
+        Phase::Boot => "the kernel to start the agent",
+        Phase::Hello => "the agent's hello",
         Phase::Ready => "the start of the test binary",
         Phase::Scenario => "the end of the test binary",
         Phase::Teardown => "the machine to power off",
@@ -195,7 +199,6 @@ mod tests {
     use super::*;
     use crate::assert::AssertResult;
     use crate::host::console::ConsoleSeen;
-    use crate::verdict::Window;
     use ktstr_vmm::VcpuClock;
     use ktstr_wire::{Hello, MachineReport, PROTOCOL_VERSION};
     use std::time::Duration;
@@ -322,7 +325,7 @@ mod tests {
         };
         let hello =
             "after 60 s the host still waited for the agent's hello; the kernel does not answer the SysRq key 8";
-        check(overdue(Phase::Boot, true), "Inconclusive", hello);
+        check(overdue(Phase::Hello, true), "Inconclusive", hello);
         check(overdue(Phase::Scenario, true), "Fail", "scenario_ends: after 60 s");
         check(overdue(Phase::Scenario, false), "Inconclusive", "the host kept the guest from running");
         check(|seen| *seen = Observations::default(), "Inconclusive", "did not get as far as to say hello");

@@ -34,7 +34,7 @@ pub(crate) struct Observations {
     pub(crate) overdue: Option<Overdue>,
     /// What came of asking the kernel for dumps then.
     pub(crate) asked: Option<Asked>,
-    /// Host time for a second of guest time until hello, where the guest has a clock of its own.
+    /// Host time for a second of guest time until the agent was up, where the guest has a clock of its own.
     pub(crate) slowdown: Option<f64>,
     /// What the machine has of performance mode, if that was asked for.
     pub(crate) placement: Option<Report>,

@@ -3,11 +3,16 @@
 use ktstr_vmm::{Chosen, VcpuClock, Vm};
 use std::time::{Duration, Instant};
 
+/// What a test may take beyond its declared duration, in guest time, before the agent ends it.
+pub(crate) const BODY_GRACE: Duration = Duration::from_secs(10);
+
 /// What a machine is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Until the agent's hello.
+    /// Until the kernel has started the agent.
     Boot,
+    /// Until the agent's hello.
+    Hello,
     /// Until the test binary is started.
     Ready,
     /// Until it has ended.
@@ -22,6 +27,8 @@ pub(crate) enum Phase {
 pub(crate) struct Deadlines {
     /// Host time.
     pub(crate) boot: Duration,
+    /// As `ready`.
+    pub(crate) hello: Duration,
     /// Host time where the accelerator is as fast as the guest's clock.
     pub(crate) ready: Duration,
     /// Guest time, with what the agent needs to end the test binary itself.
@@ -31,7 +38,7 @@ pub(crate) struct Deadlines {
 }
 
 /// Where an emulator does not tell how much it has executed: a second of guest time may take so many times as long as it did
-/// until hello, for a guest that spins with PAUSE leaves the translated code each time.
+/// until the agent was up, for a guest that spins with PAUSE leaves the translated code each time.
 const SLOWEST_EMULATION: u32 = 20;
 
 /// A phase ends for good after this many times its limit on the host's clock.
@@ -87,7 +94,7 @@ pub(crate) struct PhaseClock {
     watched: Duration,
     /// As `watched`, when the emulator was last asked.
     asked: Duration,
-    /// Host time for a second of guest time until hello, one at least.
+    /// Host time for a second of guest time until the agent was up, one at least.
     slowdown: f64,
     /// Guest time when the scenario began.
     scenario_began: Duration,
@@ -122,7 +129,7 @@ impl PhaseClock {
         spent
     }
 
-    /// Measures the accelerator when the guest says hello, by its own clock at `guest_ns`. Gives the host time for a
+    /// Measures the accelerator when the guest's agent is up, by the guest's clock at `guest_ns`. Gives the host time for a
     /// second of guest time, where guest time is not the host's.
     pub(crate) fn measure(&mut self, guest_ns: u64, clocks: &[VcpuClock]) -> Option<f64> {
         let measured = (self.accel == Chosen::Tcg && guest_ns > 0).then(|| run_ns(clocks) as f64 / guest_ns as f64)?;
@@ -176,6 +183,7 @@ impl PhaseClock {
     fn limit(&self, deadlines: &Deadlines) -> Duration {
         match self.phase {
             Phase::Boot => deadlines.boot,
+            Phase::Hello => deadlines.hello.mul_f64(self.slowdown),
             Phase::Ready => deadlines.ready.mul_f64(self.slowdown),
             Phase::Scenario => deadlines.scenario,
             Phase::Teardown => deadlines.teardown.mul_f64(self.slowdown),
@@ -202,6 +210,7 @@ mod tests {
 
     const DEADLINES: Deadlines = Deadlines {
         boot: Duration::from_secs(60),
+        hello: Duration::from_secs(60),
         ready: Duration::from_secs(60),
         scenario: Duration::from_secs(20),
         teardown: Duration::from_secs(60),

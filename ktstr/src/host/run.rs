@@ -8,7 +8,7 @@ use crate::host::conform;
 use crate::host::console::Log;
 use crate::host::judge::judge;
 use crate::host::observations::Observations;
-use crate::host::phases::Deadlines;
+use crate::host::phases::{BODY_GRACE, Deadlines};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::session::{self, SessionError};
 use crate::host::{symbols, timers};
@@ -31,9 +31,6 @@ const RESERVED_STEP_BYTES: u64 = 64 << 20;
 /// RAM by default: this much, and some for each CPU.
 const BASE_RAM_BYTES: u64 = 448 << 20;
 const RAM_PER_CPU_BYTES: u64 = 16 << 20;
-
-/// What a test may take beyond its declared duration, in guest time, before the agent ends it.
-const BODY_GRACE: Duration = Duration::from_secs(10);
 
 /// A verdict that is no pass, as the test runner prints it.
 pub struct Failure {
@@ -243,6 +240,7 @@ fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
     };
     Deadlines {
         boot: settings.boot_timeout.unwrap_or(Duration::from_secs(boot_s)),
+        hello: settings.boot_timeout.unwrap_or(Duration::from_secs(60)),
         ready: Duration::from_secs(60),
         // As long again for the agent to notice, to dump and to report.
         scenario: (Duration::from_secs_f64(spec.duration_s) + BODY_GRACE) * 2,

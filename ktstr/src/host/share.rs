@@ -7,13 +7,19 @@ use std::time::{Duration, Instant};
 /// Time between samples of a machine with few vCPUs; each costs the host one small file read a vCPU.
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 
+/// Whoever samples should never be this late: then all of this process stood still, as when it is stopped by a signal.
+const STANDSTILL: Duration = Duration::from_millis(500);
+
 /// Samples of the vCPUs' clocks over the life of the test binary. Empty where guest time stands still while the host
 /// does something else.
 #[derive(Debug, Default)]
 pub(crate) struct HostShare {
     /// Host and guest time of the same moment, to within the time that a message takes.
     origin: Option<(Instant, u64)>,
-    samples: Vec<(Instant, Vec<VcpuClock>)>,
+    /// The clocks of the last sample.
+    last: Vec<VcpuClock>,
+    /// What each vCPU has been kept from running up to each sample, in nanoseconds.
+    samples: Vec<(Instant, Vec<u64>)>,
 }
 
 impl HostShare {
@@ -30,7 +36,21 @@ impl HostShare {
 
     /// Takes a sample.
     pub(crate) fn add(&mut self, clocks: Vec<VcpuClock>) {
-        self.samples.push((Instant::now(), clocks));
+        self.add_at(Instant::now(), clocks);
+    }
+
+    fn add_at(&mut self, now: Instant, clocks: Vec<VcpuClock>) {
+        let stolen = match self.samples.last() {
+            None => vec![0; clocks.len()],
+            Some((then, stolen)) => {
+                let late = Some(now.saturating_duration_since(*then)).filter(|gap| *gap > STANDSTILL);
+                let late_ns = late.map_or(0, |gap| gap.as_nanos() as u64);
+                let pairs = stolen.iter().zip(self.last.iter().zip(&clocks));
+                pairs.map(|(stolen, (before, after))| stolen + kept_from_running_ns(before, after, late_ns)).collect()
+            }
+        };
+        self.samples.push((now, stolen));
+        self.last = clocks;
     }
 
     /// How long the host kept the window's vCPU, or the worst off of all, waiting within the window.
@@ -42,43 +62,66 @@ impl HostShare {
         let before = self.samples.iter().rev().find(|(when, _)| *when <= from).or(self.samples.first());
         let after = self.samples.iter().find(|(when, _)| *when >= to).or(self.samples.last());
         let (Some((_, before)), Some((_, after))) = (before, after) else { return 0 };
-        let waits = before.iter().zip(after).map(|(before, after)| after.wait_ns.saturating_sub(before.wait_ns));
+        let mut stolen = before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before));
         match window.cpu {
-            Some(cpu) => waits.into_iter().nth(cpu as usize).unwrap_or(0),
-            None => waits.max().unwrap_or(0),
+            Some(cpu) => stolen.nth(cpu as usize).unwrap_or(0),
+            None => stolen.max().unwrap_or(0),
         }
     }
+}
+
+/// For how long between two samples the host did not let a vCPU run that wanted to. A thread that is stopped does not even
+/// wait for a CPU, so where this process came `late_ns` late, all of that counts that the vCPU did not run.
+fn kept_from_running_ns(before: &VcpuClock, after: &VcpuClock, late_ns: u64) -> u64 {
+    let waited_ns = after.wait_ns.saturating_sub(before.wait_ns);
+    let ran_ns = after.run_ns.saturating_sub(before.run_ns);
+    waited_ns.max(late_ns.saturating_sub(ran_ns))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// One vCPU that waited from 100 to 400 ms, in samples 50 ms apart.
-    fn share() -> HostShare {
+    const BEGIN_NS: u64 = 5_000_000_000;
+
+    /// One vCPU, sampled at these milliseconds, with how long it had run and waited by then.
+    fn share(samples: impl IntoIterator<Item = (u64, u64, u64)>) -> HostShare {
         let host = Instant::now();
-        let sample = |ms: u64| {
-            let wait_ns = ms.clamp(100, 400).saturating_sub(100) * 1_000_000;
-            (host + Duration::from_millis(ms), vec![VcpuClock { run_ns: 0, wait_ns }])
-        };
-        HostShare { origin: Some((host, 5_000_000_000)), samples: (0..20).map(|number| sample(number * 50)).collect() }
+        let mut share = HostShare { origin: Some((host, BEGIN_NS)), ..HostShare::default() };
+        for (at_ms, ran_ms, waited_ms) in samples {
+            let clock = VcpuClock { run_ns: ran_ms * 1_000_000, wait_ns: waited_ms * 1_000_000 };
+            share.add_at(host + Duration::from_millis(at_ms), vec![clock]);
+        }
+        share
     }
 
-    fn check(from_ms: u64, length_ms: u64, expected_ms: u64) {
-        let from_ns = 5_000_000_000 + from_ms * 1_000_000;
+    fn check(share: &HostShare, from_ms: u64, length_ms: u64, expected_ms: u64) {
+        let from_ns = BEGIN_NS + from_ms * 1_000_000;
         let window = Window { cpu: Some(0), from_ns, length_ns: length_ms * 1_000_000, tolerable_ns: 0 };
-        assert_eq!(share().stolen_ns(&window), expected_ms * 1_000_000);
-        assert_eq!(share().stolen_ns(&Window { cpu: None, ..window }), expected_ms * 1_000_000);
+        assert_eq!(share.stolen_ns(&window), expected_ms * 1_000_000);
+        assert_eq!(share.stolen_ns(&Window { cpu: None, ..window }), expected_ms * 1_000_000);
     }
 
     #[test]
     fn counts_what_was_stolen_in_the_window() {
-        check(0, 100, 0);
-        check(100, 300, 300);
-        check(0, 900, 300);
-        check(500, 200, 0);
+        // Waits from 100 to 400 ms, in samples 50 ms apart.
+        let share = share((0..20).map(|number| (number * 50, 0, (number * 50).clamp(100, 400) - 100)));
+        check(&share, 0, 100, 0);
+        check(&share, 100, 300, 300);
+        check(&share, 0, 900, 300);
+        check(&share, 500, 200, 0);
         // Cut at samples outside of the window.
-        check(210, 80, 100);
+        check(&share, 210, 80, 100);
+    }
+
+    #[test]
+    fn a_process_that_stood_still_stole() {
+        // Stopped from 50 to 5050 ms, but for the last 10.
+        let stopped = share([(0, 0, 0), (50, 50, 0), (5050, 60, 0), (5100, 110, 0)]);
+        check(&stopped, 0, 5100, 4990);
+        check(&stopped, 5060, 20, 0);
+        // Late, because the vCPU had the only CPU.
+        check(&share([(0, 0, 0), (5000, 5000, 0)]), 0, 5000, 0);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use super::{Outcome, Specimen};
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long what comes about by itself may take on a slow host.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A specimen's surroundings: a process group, a directory for temporary files and a cache of its own.
+/// A specimen's surroundings: a process group and a directory for temporary files of its own.
 pub(crate) struct Clean {
     dir: tempfile::TempDir,
     specimen: Specimen,
@@ -18,16 +18,21 @@ pub(crate) struct Clean {
 impl Clean {
     pub(crate) fn new(specimen: Specimen) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let [tmp, cache] = ["tmp", "cache"].map(|name| dir.path().join(name));
+        let tmp = dir.path().join("tmp");
         fs::create_dir(&tmp).unwrap();
-        let mut specimen = specimen.env("TMPDIR", tmp).env("KTSTR_CACHE_DIR", cache);
+        let mut specimen = specimen.env("TMPDIR", tmp);
         specimen.command().process_group(0);
         Self { dir, specimen }
     }
 
-    /// Where it has its files.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+    /// With a kernel of the spec that `make` gives for the directory, which is for no cache but its own.
+    pub(crate) fn kernel(self, make: impl FnOnce(&Path) -> String) -> Self {
+        let (spec, cache) = (make(self.dir.path()), self.cache());
+        self.env("KTSTR_KERNEL", spec).env("KTSTR_CACHE_DIR", cache)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.dir.path().join("cache")
     }
 
     pub(crate) fn env(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
@@ -47,7 +52,7 @@ impl Clean {
         meanwhile(&self, group);
         let outcome = self.specimen.collect(child);
         wait_until(|| group_is_gone(group), "a process of the specimen is left");
-        let left = [files_in(&self.dir.path().join("tmp")), shared_memory(), locks(&self.dir.path().join("cache"))];
+        let left = [files_in(&self.dir.path().join("tmp")), shared_memory(), locks(&self.cache())];
         assert_eq!(left.concat(), Vec::<String>::new());
         outcome
     }

@@ -88,6 +88,10 @@ impl Session {
 
     fn take(&mut self, message: GuestMessage) {
         match message {
+            GuestMessage::Up { at_ns } => {
+                self.enter(Phase::Hello);
+                self.seen.slowdown = self.clock.measure(at_ns, &self.vm.vcpu_clocks());
+            }
             GuestMessage::Hello(hello) if hello.protocol != PROTOCOL_VERSION => {
                 let found = hello.protocol;
                 let what = format!("the agent speaks protocol {found}, not {PROTOCOL_VERSION}");
@@ -96,7 +100,6 @@ impl Session {
             GuestMessage::Hello(hello) => {
                 self.enter(Phase::Ready);
                 self.clocks_at_hello = self.vm.vcpu_clocks();
-                self.seen.slowdown = self.clock.measure(hello.at_ns, &self.clocks_at_hello);
                 self.seen.hello = Some(hello);
             }
             GuestMessage::Started { at_ns } => {
