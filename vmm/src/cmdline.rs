@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_agent_can_read_where_the_reserved_range_is() {
-        let layout = RamLayout::new(512 << 20, 64 << 20).unwrap();
+        let layout = RamLayout::new(&[512 << 20], 64 << 20).unwrap();
         let word = reserved_word(&layout);
         let value = word.strip_prefix("ktstr.reserved=").unwrap();
         assert_eq!(parse_cmdline_value(value), Some((layout.reserved.gpa, layout.reserved.bytes as usize)));

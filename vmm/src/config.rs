@@ -2,7 +2,7 @@
 
 use crate::accel::Chosen;
 use crate::error::Error;
-use crate::layout::{INITRAMFS_MAX_BYTES, RamLayout};
+use crate::layout::{INITRAMFS_MAX_BYTES, LayoutError, MIN_RAM_PER_CPU_BYTES, RamLayout};
 use crate::placement::Plan;
 use crate::timers::KernelTimers;
 use ktstr_wire::Machine;
@@ -47,11 +47,18 @@ impl VmConfig {
     /// Where this machine's RAM lies.
     ///
     /// # Errors
-    /// [`Error::TooLittleRam`].
+    /// What there is too little of.
     pub fn ram_layout(&self) -> Result<RamLayout, Error> {
-        let ram_bytes = self.machine.memory_bytes();
-        RamLayout::new(ram_bytes, self.reserved_bytes)
-            .ok_or(Error::TooLittleRam { ram_bytes, need_bytes: RamLayout::min_ram_bytes(self.reserved_bytes) })
+        let node_bytes: Vec<u64> = self.machine.nodes.iter().map(|node| node.memory_bytes).collect();
+        Ok(RamLayout::new(&node_bytes, self.reserved_bytes)?)
+    }
+
+    /// Checks that the kernel has enough memory for all CPUs.
+    fn check_memory(&self) -> Result<(), LayoutError> {
+        let for_cpus = u64::from(self.machine.topology.cpus()) * MIN_RAM_PER_CPU_BYTES;
+        let (ram_bytes, need_bytes) =
+            (self.machine.memory_bytes(), RamLayout::min_ram_bytes(self.reserved_bytes) + for_cpus);
+        if ram_bytes < need_bytes { Err(LayoutError::TooLittleRam { ram_bytes, need_bytes }) } else { Ok(()) }
     }
 
     /// Checks everything that can be checked before a machine is made.
@@ -60,6 +67,7 @@ impl VmConfig {
     /// What is wrong.
     pub fn validate(&self) -> Result<(), Error> {
         self.machine.validate()?;
+        self.check_memory()?;
         self.ram_layout()?;
         for path in [&self.kernel, &self.initramfs] {
             let opened = std::fs::File::open(path).and_then(|file| file.metadata());

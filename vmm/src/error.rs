@@ -10,18 +10,9 @@ pub enum Error {
     /// Such a machine cannot be had.
     #[error(transparent)]
     Machine(#[from] ktstr_wire::machine::MachineError),
-    /// Not enough memory declared.
-    #[error(
-        "a machine with {} MiB of RAM is too small: this one needs at least {} MiB",
-        ram_bytes >> 20,
-        need_bytes.div_ceil(1 << 20)
-    )]
-    TooLittleRam {
-        /// As declared.
-        ram_bytes: u64,
-        /// The least that works.
-        need_bytes: u64,
-    },
+    /// Its memory cannot be laid out.
+    #[error(transparent)]
+    Layout(#[from] crate::layout::LayoutError),
     /// The host could not give memory.
     #[error("cannot get {} MiB of host memory for the guest: {source}", bytes >> 20)]
     HostMemory {

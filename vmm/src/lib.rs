@@ -7,6 +7,7 @@
 //! The crate returns handles (memory, console, control, vCPU clocks) and decides nothing about what they mean.
 
 mod accel;
+mod access;
 pub mod budget;
 pub mod cmdline;
 mod config;

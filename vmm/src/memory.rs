@@ -245,14 +245,15 @@ pub(crate) mod tests {
 
     /// RAM with nodes of these sizes, 64 MiB of it reserved.
     pub(crate) fn ram(nodes_mib: &[u64], backing: Backing) -> GuestRam {
-        let layout = RamLayout::new(nodes_mib.iter().sum::<u64>() * MIB, 64 * MIB).unwrap();
-        let nodes: Vec<Node> = nodes_mib.iter().map(|mib| Node { llcs: 1, memory_bytes: mib * MIB }).collect();
+        let bytes: Vec<u64> = nodes_mib.iter().map(|mib| mib * MIB).collect();
+        let layout = RamLayout::new(&bytes, 64 * MIB).unwrap();
+        let nodes: Vec<Node> = bytes.iter().map(|&memory_bytes| Node { llcs: 1, memory_bytes }).collect();
         GuestRam::new(layout, &nodes, backing).unwrap()
     }
 
     #[test]
     fn nodes_cover_everything_once() {
-        for nodes in [&[512_u64][..], &[170, 170, 174], &[2500, 2500], &[256, 4096, 2, 2048]] {
+        for nodes in [&[512_u64][..], &[170, 170, 174], &[2500, 2500], &[256, 4096, 16, 2048]] {
             for backing in BACKINGS {
                 let ram = ram(nodes, backing);
                 let mapped: u64 = ram.mapped().iter().map(|region| region.len()).sum();

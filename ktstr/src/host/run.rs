@@ -17,6 +17,7 @@ use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
+use ktstr_vmm::layout::MIN_NODE_RAM_BYTES;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, Pace, VmConfig};
 use ktstr_wire::{Machine, Reserved, Run, Streams};
@@ -262,7 +263,10 @@ fn reserved_bytes(payload_bytes: usize) -> u64 {
 
 /// RAM of a machine whose test does not say how much.
 fn default_memory_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
-    BASE_RAM_BYTES + reserved_bytes + u64::from(spec.topology.cpus()) * RAM_PER_CPU_BYTES
+    let for_cpus = u64::from(spec.topology.cpus()) * RAM_PER_CPU_BYTES;
+    // The reserved range is in one of the nodes, and leaves it enough.
+    let for_nodes = u64::from(spec.topology.numa_nodes) * (reserved_bytes + MIN_NODE_RAM_BYTES);
+    for_nodes.max(BASE_RAM_BYTES + reserved_bytes + for_cpus)
 }
 
 /// From now on a large block goes back to the host when it is freed. By default the allocator learns from the first one

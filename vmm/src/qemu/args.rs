@@ -1,12 +1,14 @@
 //! The QEMU command line of a machine: values in, words out.
 
 use super::Version;
+use super::numa;
 use super::plugin;
+use crate::access;
 use crate::config::{Pace, VmConfig};
 use crate::error::Error;
 use crate::layout::LOW_RAM_MAX_END;
 use crate::timers::KernelTimers;
-use ktstr_wire::Topology;
+use ktstr_wire::{Machine, Topology};
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 
@@ -88,21 +90,16 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
         add("-plugin", plugin::option(fd, first, timers(config).as_ref()));
     }
     add("-seed", config.seed.to_string());
-    add("-machine", machine(files.ram_nodes.len()));
+    add("-machine", machine(&config.machine));
     add("-cpu", cpu(version));
     add("-smp", smp(&config.machine.topology));
     let ram_mib: u64 = files.ram_nodes.iter().map(|(_, bytes)| bytes >> 20).sum();
     add("-m", format!("{ram_mib}M"));
     for (node, (fd, bytes)) in files.ram_nodes.iter().enumerate() {
         add("-object", format!("memory-backend-file,id=ram{node},size={bytes},mem-path=/proc/self/fd/{fd},share=on"));
-        if files.ram_nodes.len() > 1 {
-            add("-numa", format!("node,nodeid={node},memdev=ram{node}"));
-        }
     }
-    if files.ram_nodes.len() > 1 {
-        for llc in 0..config.machine.topology.llcs {
-            add("-numa", format!("cpu,node-id={},socket-id={llc}", config.machine.node_of_llc(llc)));
-        }
+    for option in numa::options(&config.machine) {
+        add("-numa", option);
     }
     for (port, fd) in [(COM1, files.console), ("com2", files.control)] {
         add("-chardev", format!("file,id={port},path=/proc/self/fd/{fd}"));
@@ -116,9 +113,13 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     words
 }
 
-fn machine(ram_nodes: usize) -> String {
-    let backend = if ram_nodes == 1 { ",memory-backend=ram0" } else { "" };
-    format!("pc,max-ram-below-4g={LOW_RAM_MAX_END},usb=off,vmport=off,hpet=off{backend}")
+fn machine(machine: &Machine) -> String {
+    let memory = match machine.nodes.len() {
+        1 => ",memory-backend=ram0",
+        _ if access::differs(machine) => ",hmat=on",
+        _ => "",
+    };
+    format!("pc,max-ram-below-4g={LOW_RAM_MAX_END},usb=off,vmport=off,hpet=off{memory}")
 }
 
 /// The vendor decides how caches are described: with Intel's leaf 4 every socket has an L3 of its own. String
@@ -137,7 +138,6 @@ fn smp(topology: &Topology) -> String {
 mod tests {
     use super::*;
     use crate::accel::Chosen;
-    use ktstr_wire::Machine;
 
     fn words(topology: Topology) -> String {
         let config = VmConfig {

@@ -7,6 +7,7 @@
 pub mod args;
 mod find;
 mod input;
+mod numa;
 mod plugin;
 mod process;
 mod qmp;

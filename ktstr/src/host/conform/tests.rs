@@ -62,7 +62,7 @@ fn report() -> MachineReport {
 fn check(change: impl FnOnce(&mut MachineReport), expected: &[&str]) {
     let mut report = report();
     change(&mut report);
-    let layout = RamLayout::new(768 * MIB, 64 * MIB).unwrap();
+    let layout = RamLayout::new(&[768 * MIB], 64 * MIB).unwrap();
     assert_eq!(differences(&machine(), &layout, &report), expected);
 }
 
@@ -164,11 +164,11 @@ fn memory_is_compared_to_what_the_map_leaves_out() {
     );
     check(
         |report| report.nodes[1].present_pages -= pages,
-        &["the RAM of node 1 is 325504 KiB, declared are 326656 to 327680 KiB"],
+        &["the RAM of node 1 is 325504 KiB, declared are 325632 to 327680 KiB"],
     );
     check(
         |report| report.nodes[1].present_pages = u64::MAX,
-        &["the RAM of node 1 is 18014398509481983 KiB, declared are 326656 to 327680 KiB"],
+        &["the RAM of node 1 is 18014398509481983 KiB, declared are 325632 to 327680 KiB"],
     );
 }
 

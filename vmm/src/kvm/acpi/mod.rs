@@ -3,15 +3,20 @@
 //! The platform is "hardware-reduced" (ACPI 6.5, section 4.1): no legacy interrupt controller, timer or power registers
 //! for the guest to try out, which is most of what a PC's boot waits for. Power-off goes through the sleep control
 //! register, reset through the keyboard controller's port.
+//!
+//! There is no PPTT: Linux takes the topology of x86 processors from CPUID, and is built without a reader of that table
+//! (drivers/acpi/Kconfig, ACPI_PPTT, which only other architectures select).
 
 mod dsdt;
 mod fadt;
+mod hmat;
 mod madt;
 mod numa;
 
 pub(crate) use dsdt::SLEEP_TYPE_OFF;
 
 use super::cpuid::ApicIds;
+use crate::access;
 use crate::layout::{NodeRange, Range};
 use acpi_tables::Aml;
 use acpi_tables::rsdp::Rsdp;
@@ -45,6 +50,9 @@ pub(crate) fn build(machine: &Machine, memory: &[NodeRange], place: Range) -> Op
         root.add_entry(heap.put(&numa::affinities(machine, &ids, memory)));
         root.add_entry(heap.put(&numa::distances(machine)));
     }
+    if access::differs(machine) {
+        root.add_entry(heap.put(&hmat::build(machine)));
+    }
     let root_gpa = heap.put(&root);
     let rsdp_gpa = heap.put(&Rsdp::new(OEM, root_gpa));
     (heap.bytes.len() as u64 <= place.bytes).then_some(Tables { bytes: heap.bytes, rsdp_gpa })
@@ -74,6 +82,7 @@ fn table(signature: [u8; 4], revision: u8) -> Sdt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::ACPI_MAX_BYTES;
     use ktstr_wire::Topology;
 
     const GPA: u64 = 0x1e00_0000;
@@ -111,7 +120,7 @@ mod tests {
     }
 
     fn built(topology: Topology) -> Tables {
-        build(&Machine::new(topology, 1 << 30), &[], Range { gpa: GPA, bytes: 1 << 20 }).unwrap()
+        build(&Machine::new(topology, 1 << 30), &[], Range { gpa: GPA, bytes: ACPI_MAX_BYTES }).unwrap()
     }
 
     #[test]
@@ -120,6 +129,9 @@ mod tests {
         assert_eq!(Reader(&tables).names(), ["FACP", "APIC"]);
         let tables = built(Topology { numa_nodes: 2, ..Topology::new(2, 2, 1) });
         assert_eq!(Reader(&tables).names(), ["FACP", "APIC", "SRAT", "SLIT"]);
+        let machine = Machine::new(Topology::new(1, 1, 1), 1 << 30).with_memory_only_nodes(&[1 << 30]);
+        let tables = build(&machine, &[], Range { gpa: GPA, bytes: ACPI_MAX_BYTES }).unwrap();
+        assert_eq!(Reader(&tables).names(), ["FACP", "APIC", "SRAT", "SLIT", "HMAT"]);
     }
 
     #[test]
@@ -136,8 +148,9 @@ mod tests {
     #[test]
     fn the_largest_machine_fits() {
         let topology = Topology { numa_nodes: 512, ..Topology::new(512, 1, 1) };
-        let tables = built(topology);
-        assert_eq!(Reader(&tables).names().len(), 4);
-        assert_eq!(build(&Machine::new(topology, 1 << 30), &[], Range { gpa: GPA, bytes: 4096 }), None);
+        let machine = Machine::new(topology, 1 << 30).with_distances(vec![vec![30; 512]; 512]);
+        let tables = build(&machine, &[], Range { gpa: GPA, bytes: ACPI_MAX_BYTES }).unwrap();
+        assert_eq!(Reader(&tables).names().len(), 5);
+        assert_eq!(build(&machine, &[], Range { gpa: GPA, bytes: 4096 }), None);
     }
 }

@@ -22,15 +22,19 @@ pub(super) fn memory_map(layout: &RamLayout) -> Vec<(Range, u32)> {
     let between = |gpa: u64, end: u64| Range { gpa, bytes: end - gpa };
     let (reserved, acpi) = (layout.reserved, layout.acpi());
     let acpi_end = acpi.gpa + acpi.bytes;
+    let reserved_end = reserved.gpa + reserved.bytes;
     let mut map = vec![
         (between(0, BASE_RAM_END), E820_RAM),
         (between(BASE_RAM_END, EXTENDED_RAM_START), E820_RESERVED),
         (between(EXTENDED_RAM_START, reserved.gpa), E820_RAM),
         (reserved, E820_RESERVED),
+        (between(reserved_end, acpi.gpa), E820_RAM),
         (acpi, E820_ACPI),
         (between(acpi_end, layout.low.bytes), E820_RAM),
     ];
     map.extend(layout.high.map(|high| (high, E820_RAM)));
+    // The reserved range mostly ends where the tables begin.
+    map.retain(|(range, _)| range.bytes > 0);
     map
 }
 
@@ -73,7 +77,7 @@ mod tests {
     /// Offsets as in the kernel's own documentation.
     #[test]
     fn the_kernel_finds_its_fields() {
-        let layout = RamLayout::new(512 * MIB, 64 * MIB).unwrap();
+        let layout = RamLayout::new(&[512 * MIB], 64 * MIB).unwrap();
         let params = build(&layout, 77, (0x1fff_0000, 4321), 0x1e00_0000);
         assert_eq!(params.len(), 4096);
         assert_eq!(u64::from_le_bytes(field(&params, 0x070)), 0x1e00_0000);
@@ -91,14 +95,15 @@ mod tests {
 
     #[test]
     fn the_map_covers_all_ram_once() {
-        for (ram_mib, reserved_mib) in [(512, 64), (2048, 64), (5000, 512)] {
-            let layout = RamLayout::new(ram_mib * MIB, reserved_mib * MIB).unwrap();
+        for (nodes_mib, reserved_mib) in [(&[512][..], 64), (&[2048], 64), (&[5000], 512), (&[256, 512, 64], 64)] {
+            let nodes: Vec<u64> = nodes_mib.iter().map(|mib| mib * MIB).collect();
+            let layout = RamLayout::new(&nodes, reserved_mib * MIB).unwrap();
             let map = memory_map(&layout);
             for pair in map.windows(2) {
                 let end = pair[0].0.gpa + pair[0].0.bytes;
                 assert!(end == pair[1].0.gpa || pair[1].0.gpa == HIGH_RAM_START, "{pair:?}");
             }
-            assert_eq!(map.iter().map(|(range, _)| range.bytes).sum::<u64>(), ram_mib * MIB);
+            assert_eq!(map.iter().map(|(range, _)| range.bytes).sum::<u64>(), nodes.iter().sum::<u64>());
             assert!(map.contains(&(layout.reserved, E820_RESERVED)));
             assert!(map.iter().all(|(range, _)| range.bytes > 0));
         }
