@@ -12,6 +12,8 @@ mod archive;
 mod closure;
 mod elf;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod ldcache;
 mod observed;

@@ -75,7 +75,11 @@ pub(crate) fn record(cache: &Cache, key: &str, image: &Image, observed: &Observe
 }
 
 fn read(path: &Path) -> Option<(String, u64, Observed)> {
-    let bytes = std::fs::read(path).ok()?;
+    parse(&std::fs::read(path).ok()?)
+}
+
+/// The image's id and size, and what was looked at.
+pub(crate) fn parse(bytes: &[u8]) -> Option<(String, u64, Observed)> {
     let line_end = bytes.iter().position(|byte| *byte == b'\n')?;
     let (id, len_bytes) = std::str::from_utf8(&bytes[..line_end]).ok()?.split_once(' ')?;
     Some((id.to_owned(), len_bytes.parse().ok()?, Observed::decode(&bytes[line_end + 1..])?))

@@ -76,7 +76,7 @@ pub fn files(package: &Path, look: impl FnMut(&Path, u64, &mut dyn Read) -> io::
 }
 
 /// Whether the archive was looked through to its end.
-fn look_through(
+pub(crate) fn look_through(
     tar: impl Read,
     mut look: impl FnMut(&Path, u64, &mut dyn Read) -> io::Result<bool>,
 ) -> io::Result<bool> {

@@ -21,7 +21,9 @@ impl Kconfig {
 
     /// The value as written: `y`, `m`, a number, a quoted string.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.values.get(name.strip_prefix("CONFIG_").unwrap_or(name)).map(String::as_str)
+        // As given first: an option's own name may start so.
+        let found = self.values.get(name).or_else(|| self.values.get(name.strip_prefix("CONFIG_")?));
+        found.map(String::as_str)
     }
 
     /// Whether the option is built in.
@@ -47,5 +49,6 @@ mod tests {
         assert_eq!(config.iter().collect::<Vec<_>>(), [("B", "y"), ("C", "m"), ("D", "512"), ("F", "\"a b\"")]);
         assert!(config.enabled("CONFIG_B") && config.enabled("B"));
         assert!(!config.enabled("C") && !config.enabled("A"));
+        assert!(Kconfig::parse("CONFIG_CONFIG_X=y\n").enabled("CONFIG_X"));
     }
 }

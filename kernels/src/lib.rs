@@ -23,6 +23,8 @@ mod compile;
 pub mod deb;
 mod error;
 mod extract;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
 mod install;
 mod kallsyms;

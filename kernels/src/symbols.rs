@@ -34,7 +34,12 @@ pub struct Symbols {
 
 impl Symbols {
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        Ok(Self { text: io_context(fs::read_to_string(path), "read", path)? })
+        Ok(Self::of(io_context(fs::read_to_string(path), "read", path)?))
+    }
+
+    /// The symbols in such a text.
+    pub(crate) fn of(text: String) -> Self {
+        Self { text }
     }
 
     /// The address of the symbol of that name. Where several have it, it is that of the only global one; `None` when
@@ -100,7 +105,7 @@ mod tests {
     use super::*;
 
     fn symbols(lines: &[&str]) -> Symbols {
-        Symbols { text: lines.iter().map(|line| format!("{line}\n")).collect() }
+        Symbols::of(lines.iter().map(|line| format!("{line}\n")).collect())
     }
 
     #[test]
@@ -135,7 +140,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_no_disaster() {
         for text in ["", "\n\n", "short", "ü\nü é\nzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", "0000000000000001 T"] {
-            let symbols = Symbols { text: text.to_owned() };
+            let symbols = Symbols::of(text.to_owned());
             assert_eq!((symbols.address("a"), symbols.iter().count()), (None, 0), "{text:?}");
         }
     }

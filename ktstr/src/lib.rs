@@ -20,6 +20,8 @@ mod ctx;
 #[doc(hidden)]
 pub mod entry;
 mod execute;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest;
 mod host;
 mod record;

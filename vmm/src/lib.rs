@@ -12,6 +12,8 @@ pub mod budget;
 pub mod cmdline;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host_cpus;
 pub mod kvm;
 pub mod layout;

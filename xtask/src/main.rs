@@ -3,6 +3,7 @@
 mod bench;
 mod binaries;
 mod ci;
+mod fuzz;
 mod kvm_lab;
 mod sources;
 mod test;
@@ -28,6 +29,7 @@ enum Verb {
     Test(tests::Args),
     Ci(ci::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
     Kernel(kernel::Args),
     Shell(shell::Args),
     KvmLab(kvm_lab::Args),
@@ -47,6 +49,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Test(args) => test::run(args),
         Verb::Ci(args) => ci::run(args),
         Verb::Bench(args) => bench::run(args),
+        Verb::Fuzz(args) => fuzz::run(args),
         Verb::Kernel(args) => kernel::run(args),
         Verb::Shell(args) => Ok(shell::run(args)),
         Verb::KvmLab(args) => {

@@ -37,6 +37,8 @@ pub enum Group {
     Lab,
     /// `kernel build`
     KernelBuild,
+    /// Fuzzing: a C++ compiler for libFuzzer
+    Fuzz,
 }
 
 /// Sets up as the command line says.

@@ -1,9 +1,9 @@
 //! The distribution's archive, through apt itself with a state directory of its own: no root, and nothing of the
 //! system's is touched. apt checks the signatures.
 
-mod packages;
+pub(crate) mod packages;
 mod room;
-mod sources;
+pub(crate) mod sources;
 
 pub use packages::Package;
 pub(crate) use packages::{by_version, carriers, is_cloud_image, kernel_release};

@@ -104,7 +104,7 @@ impl Entry {
     }
 }
 
-fn parse_deb822(text: &str) -> Vec<Entry> {
+pub(crate) fn parse_deb822(text: &str) -> Vec<Entry> {
     let text: String = text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
     text.split("\n\n").filter_map(parse_stanza).collect()
 }
@@ -135,7 +135,7 @@ fn parse_stanza(text: &str) -> Option<Entry> {
     Some(Entry { uris, suites, components, options: fields })
 }
 
-fn parse_lines(text: &str) -> Vec<Entry> {
+pub(crate) fn parse_lines(text: &str) -> Vec<Entry> {
     text.lines().filter_map(parse_line).collect()
 }
 

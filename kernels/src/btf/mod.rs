@@ -83,12 +83,16 @@ pub(crate) fn examine(elf: &Elf<'_>) -> Result<Report, Error> {
     let Some(section) = elf.section(".BTF")? else {
         return Ok(Report { health: BtfHealth::Missing, has_sched_ext: false });
     };
-    let types = Types::parse(&section)?;
+    judge(&section, &elf.section(".BTF_ids")?.unwrap_or_default())
+}
+
+/// Judges the contents of `.BTF` and `.BTF_ids`.
+pub(crate) fn judge(section: &[u8], ids: &[u8]) -> Result<Report, Error> {
+    let types = Types::parse(section)?;
     let is_ops =
         |id| types.get(id).is_some_and(|found| found.kind == STRUCT && types.is_named(&found, "sched_ext_ops"));
     let has_sched_ext = (1..=types.count()).any(is_ops);
-    let ids = elf.section(".BTF_ids")?.unwrap_or_default();
-    let broken = broken_kfuncs(&types, &ids)?;
+    let broken = broken_kfuncs(&types, ids)?;
     let health = if broken.is_empty() { BtfHealth::Sound } else { BtfHealth::BrokenKfuncs(broken) };
     Ok(Report { health, has_sched_ext })
 }

@@ -61,7 +61,7 @@ const METHODS: [(&[u8], &str, Decoder); 7] = [
 ];
 
 /// Decompresses a payload; what comes out has the size that the payload's last four bytes say.
-pub(super) fn decompress(payload: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn decompress(payload: &[u8]) -> Result<Vec<u8>, Error> {
     let found = METHODS.iter().find(|(magic, ..)| payload.starts_with(magic));
     let unknown = || Error::Unknown { start: payload[..payload.len().min(8)].to_vec() };
     let &(_, method, decoder) = found.ok_or_else(unknown)?;

@@ -1,7 +1,7 @@
 //! From a kernel image in any form to the ELF file inside it.
 
 pub(crate) mod bzimage;
-mod decompress;
+pub(crate) mod decompress;
 pub(crate) mod elf;
 mod facts;
 pub(crate) mod source;

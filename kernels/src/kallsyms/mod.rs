@@ -57,15 +57,23 @@ impl Table {
 /// Reads the symbols of a kernel; `None` when it has none (built without `CONFIG_KALLSYMS`).
 pub(crate) fn read(elf: &Elf<'_>) -> Result<Option<Table>, Error> {
     let Some(constants) = elf.section(".rodata")? else { return Ok(None) };
-    let Some(tokens) = tokens::find(&constants) else { return Ok(None) };
-    let found = names::find(&constants, tokens.start)?;
-    let addresses = addresses::find(&constants, section(elf, ".rodata")?.address, tokens.index_end, found.count)?;
+    let table = find(&constants, section(elf, ".rodata")?.address)?;
+    if let Some(table) = &table {
+        check(elf, table)?;
+    }
+    Ok(table)
+}
+
+/// Finds the tables in the contents of `.rodata`, which is at `place` when the kernel runs.
+pub(crate) fn find(constants: &[u8], place: u64) -> Result<Option<Table>, Error> {
+    let Some(tokens) = tokens::find(constants) else { return Ok(None) };
+    let found = names::find(constants, tokens.start)?;
+    let addresses = addresses::find(constants, place, tokens.index_end, found.count)?;
     let mut table = Table::default();
-    for (name, address) in found.iter(&constants).zip(addresses) {
+    for (name, address) in found.iter(constants).zip(addresses) {
         tokens.expand(name, &mut table.names)?;
         table.symbols.push((address, table.names.len()));
     }
-    check(elf, &table)?;
     Ok(Some(table))
 }
 

@@ -6,7 +6,7 @@
 //! the vCPUs.
 
 mod acpi;
-mod boot;
+pub(crate) mod boot;
 mod cpuid;
 mod devices;
 mod error;

@@ -10,7 +10,7 @@ mod input;
 mod numa;
 mod plugin;
 mod process;
-mod qmp;
+pub(crate) mod qmp;
 
 pub use find::{Qemu, Version};
 

@@ -29,7 +29,7 @@ static OWN_PATH: OnceLock<PathBuf> = OnceLock::new();
 /// Check the whole project: format, lints, tidiness, documentation and every test
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Build a kernel from source and boot it, too: ten minutes more
+    /// Fuzz, and build a kernel from source and boot it, too: a quarter of an hour more
     #[arg(long)]
     full: bool,
 }
@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let path = report.step("build a kernel", || build_kernel(&shell));
         report.step("a scheduler test on it", || boot_built(&shell, path.as_deref()));
         let lab_tests = "test --quiet --package xtask --test kvm_lab -- --ignored";
+        report.step("fuzzing", || run_plainly(xtask(&shell, &["fuzz", "--seconds", "10"])?));
         report.step("the lab itself", || run_plainly(cargo(&shell, lab_tests)));
     }
     let mut summary = Summary::default();

@@ -18,7 +18,7 @@ const MAX_PROGRAM_HEADERS: u16 = 64;
 ///
 /// # Errors
 /// [`Error::Read`], and [`Error::Kernel`] for a file that is no kernel or does not fit.
-pub(super) fn load(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> Result<u64, Error> {
+pub(crate) fn load(path: &Path, memory: &GuestMemoryMmap, layout: &RamLayout) -> Result<u64, Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
     let kernel = |why| Error::Kernel { path: path.to_owned(), why };
     let file = File::open(path).map_err(read)?;

@@ -3,7 +3,7 @@
 //! Source: Documentation/arch/x86/boot.rst, "64-bit Boot Protocol".
 
 mod copy;
-mod image;
+pub(crate) mod image;
 mod params;
 
 use super::registers;
