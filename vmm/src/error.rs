@@ -51,6 +51,7 @@ pub enum Error {
         /// Why not KVM.
         kvm: Box<kvm::Error>,
         /// Why not QEMU.
+        #[source]
         tcg: Box<qemu::Error>,
     },
     /// The KVM backend.

@@ -9,6 +9,7 @@ mod observations;
 mod phases;
 pub(crate) mod prepare;
 mod progress;
+mod reason;
 pub(crate) mod run;
 mod session;
 mod share;

@@ -10,6 +10,7 @@ use crate::host::judge::judge;
 use crate::host::observations::Observations;
 use crate::host::phases::{BODY_GRACE, Deadlines};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
+use crate::host::reason::reason;
 use crate::host::session::{self, SessionError};
 use crate::host::{symbols, timers};
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
@@ -63,12 +64,12 @@ pub(crate) fn run(spec: &TestSpec) -> Result<(), Failure> {
     let settings = match settings {
         Ok(settings) => {
             if let Err(error) = fill_record(spec, &settings, &mut record) {
-                record.verdict = Verdict::Inconclusive { reason: chain(&error) };
+                record.verdict = Verdict::Inconclusive { reason: reason(&error) };
             }
             Some(settings)
         }
         Err(error) => {
-            record.verdict = Verdict::Inconclusive { reason: chain(&error) };
+            record.verdict = Verdict::Inconclusive { reason: reason(&error) };
             None
         }
     };
@@ -285,22 +286,6 @@ fn ms_since(began: Instant) -> f64 {
 
 fn load_1m() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // A transparent error and its source say the same.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// What libtest prints of a failed test.

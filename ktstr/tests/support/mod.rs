@@ -7,6 +7,9 @@
 pub(crate) mod clean;
 pub(crate) mod patched;
 
+pub(crate) mod limits;
+pub(crate) mod memory_cgroup;
+
 use ktstr::{Record, runs_dir};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -112,10 +115,16 @@ pub(crate) fn wait_until_gone(mark: &str) {
 }
 
 fn processes_with(mark: &str) -> Vec<String> {
+    emulators(mark).into_iter().map(|(pid, cmdline)| format!("{pid} {cmdline}")).collect()
+}
+
+/// The emulators, and their arguments, that have `mark` in these.
+pub(crate) fn emulators(mark: &str) -> Vec<(libc::pid_t, String)> {
     let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let cmdlines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    cmdlines
-        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
-        .filter(|cmdline| cmdline.contains(mark) && cmdline.contains("qemu"))
-        .collect()
+    let processes = entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let bytes = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some((pid, String::from_utf8_lossy(&bytes).replace('\0', " ")))
+    });
+    processes.filter(|(_, cmdline)| cmdline.contains(mark) && cmdline.contains("qemu")).collect()
 }

@@ -8,6 +8,7 @@
 mod bare;
 mod clocks;
 mod init;
+mod limits;
 mod placement;
 mod typing;
 
@@ -68,9 +69,13 @@ impl Files {
 
     /// A machine with the real kernel and this user space.
     fn linux(&self, init: Init, topology: Topology) -> Vm {
+        Vm::new(&self.linux_config(init, topology)).unwrap()
+    }
+
+    fn linux_config(&self, init: Init, topology: Topology) -> VmConfig {
         let kernel = std::env::var_os("KTSTR_TEST_KERNEL").expect("KTSTR_TEST_KERNEL must name a vmlinux");
         init.write_initramfs(&self.path("initramfs"));
-        Vm::new(&self.config(Path::new(&kernel), topology)).unwrap()
+        self.config(Path::new(&kernel), topology)
     }
 }
 

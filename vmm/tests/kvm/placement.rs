@@ -1,9 +1,10 @@
 //! Performance mode: what the report says is what the host's kernel says.
 
-use crate::{Files, assert_no_vcpu_threads, bare, one_at_a_time};
+use crate::init::Init;
+use crate::{Files, assert_no_vcpu_threads, bare, one_at_a_time, run_to_end};
 use ktstr_vmm::budget::{Budget, Lease};
 use ktstr_vmm::placement::{Part, Plan, reserve};
-use ktstr_vmm::{Vm, VmConfig};
+use ktstr_vmm::{Exit, Vm, VmConfig};
 use ktstr_wire::{Machine, Topology};
 use std::fs;
 use std::process::Command;
@@ -68,6 +69,21 @@ fn a_vcpu_s_thread_is_where_the_report_says() {
     }
     vm.stop().unwrap();
     assert_no_vcpu_threads();
+}
+
+/// Idle and spinning vCPUs do not leave the guest, where the host lets them; a kernel does both.
+#[test]
+#[ignore = "needs a genuine /dev/kvm and KTSTR_TEST_KERNEL"]
+fn linux_runs_on_cpus_of_its_own() {
+    let _one = one_at_a_time();
+    let files = Files::new();
+    let config = files.linux_config(Init::new().say("HELLO\n").power_off(), Topology::new(1, 1, 1));
+    let (_lease, plan) = reserved(&files, &config.machine);
+    let mut vm = Vm::new(&VmConfig { placement: Some(plan), ..config }).unwrap();
+    println!("{:?}", vm.placement());
+    let (exit, console) = run_to_end(&mut vm);
+    assert_eq!(exit, Exit::PowerOff, "{console}");
+    assert!(console.contains("HELLO"), "{console}");
 }
 
 #[test]
