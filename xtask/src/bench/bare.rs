@@ -1,12 +1,22 @@
 //! QEMU without a harness around it.
 
-use super::guest::POWERED_OFF;
+use super::guest::{MARK, POWERED_OFF};
 use super::process::{self, Measured};
 use anyhow::{Context, Result, bail};
 use ktstr_vmm::{Chosen, VmConfig, cmdline, qemu};
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// One thread, time by instructions, as our machines are.
+pub(super) const DETERMINISTIC: &str = "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max";
+
+/// A kernel command line as a person writes it.
+pub(super) const PLAIN_CMDLINE: &str = "console=ttyS0 loglevel=5 panic=-1";
+
+/// How often a console is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Tries at a boot. QEMU's default emulation, with a thread for each CPU, sometimes breaks a kernel that patches itself.
 const TRIES: u32 = 4;
@@ -73,5 +83,44 @@ impl<'a> Boot<'a> {
             eprintln!("bench: QEMU's guest did not power off, so it is booted again; its last words: {last}");
         }
         bail!("the guest of `qemu {machine}` did not power off in {TRIES} tries")
+    }
+
+    /// Boots until the first process says that it runs; how long that took, or `None` when it did not by `limit`.
+    ///
+    /// # Errors
+    /// When QEMU does not start, or ends before.
+    pub(super) fn to_first_process(&self, program: &Path, machine: &str, limit: Duration) -> Result<Option<Duration>> {
+        let console = tempfile::NamedTempFile::new().context("cannot make a file for a console")?;
+        let began = Instant::now();
+        let mut command = self.command(program, machine, console.path());
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let mut qemu = started.with_context(|| format!("cannot start {command:?}"))?;
+        let seen = wait_for_mark(&mut qemu, console.path(), began, limit);
+        // It may have powered itself off by now.
+        let _ = qemu.kill();
+        qemu.wait().context("cannot wait for QEMU")?;
+        seen
+    }
+}
+
+fn wait_for_mark(qemu: &mut Child, console: &Path, began: Instant, limit: Duration) -> Result<Option<Duration>> {
+    loop {
+        // Asked before looking: what the guest said last is then seen in this round.
+        let ended = qemu.try_wait().context("cannot wait for QEMU")?;
+        let said = std::fs::read(console).context("cannot read a console")?;
+        let waited = began.elapsed();
+        if said.contains(&MARK.1) {
+            return Ok(Some(waited));
+        }
+        if let Some(status) = ended {
+            bail!(
+                "QEMU ended with {status} before its guest's first process; it said {}",
+                String::from_utf8_lossy(&said)
+            );
+        }
+        if waited > limit {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }

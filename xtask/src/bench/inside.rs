@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use super::steady::Bed;
-use super::{Name, kvm, rss};
+use super::{Name, hello, kvm, rss};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -14,7 +14,8 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
     let bed = Bed::with_program(program.to_owned())?;
     match name {
         Name::Kvm => kvm::measure(&bed, rounds),
+        Name::HelloKvm => hello::kvm(&bed, rounds),
         Name::Rss => rss::measure(&bed),
-        Name::Author | Name::Pack | Name::Tcg => bail!("this is not measured in the lab"),
+        Name::Author | Name::Pack | Name::Tcg | Name::Hello => bail!("this is not measured in the lab"),
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn measure(bed: &Bed, rounds: u32) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn config(bed: &Bed, initramfs: &Path) -> VmConfig {
+pub(super) fn config(bed: &Bed, initramfs: &Path) -> VmConfig {
     VmConfig {
         kernel: bed.kernel.vmlinux(),
         initramfs: initramfs.to_owned(),

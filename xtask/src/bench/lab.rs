@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 /// Several times what it takes on two busy cores.
 const LIMIT: &str = "40m";
 
-/// Runs the measurement `name` in the lab.
+/// Runs the measurement `name` in the lab, with the tests of `program`.
 ///
 /// # Errors
 /// When the lab, or the measurement in it, fails.
-pub(super) fn measure(name: &str, rounds: u32) -> Result<Vec<Row>> {
+pub(super) fn measure(name: &str, program: &str, rounds: u32) -> Result<Vec<Row>> {
     setup::ensure(&[Group::Emulator, Group::Lab])?;
-    let bed = Bed::prepare()?;
+    let bed = Bed::prepare(program)?;
     let own = std::env::current_exe().context("cannot tell which program this is")?;
     let mut command = Command::new(&own);
     command.args(["kvm-lab", "--timeout", LIMIT, "--"]).arg(&own);

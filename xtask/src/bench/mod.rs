@@ -7,6 +7,7 @@ mod author;
 mod bare;
 mod cpu_by_crate;
 mod guest;
+mod hello;
 mod inside;
 mod kvm;
 mod lab;
@@ -49,6 +50,10 @@ enum Name {
     Pack,
     /// A test under software emulation
     Tcg,
+    /// From a machine's making to its guest's hello, for up to 252 CPUs, under software emulation
+    Hello,
+    /// The same for up to 64 CPUs on KVM in the lab
+    HelloKvm,
     /// A test, and our monitor, on KVM in the lab
     Kvm,
     /// Memory of our monitor on KVM in the lab
@@ -91,7 +96,9 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
         Name::Author => author::measure(rounds),
         Name::Pack => pack::measure(rounds),
         Name::Tcg => tcg::measure(rounds),
-        Name::Kvm | Name::Rss => lab::measure(&label(name), rounds),
+        Name::Hello => hello::tcg(rounds),
+        Name::HelloKvm => lab::measure(&label(name), hello::PROGRAM, rounds),
+        Name::Kvm | Name::Rss => lab::measure(&label(name), steady::PROGRAM, rounds),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packing a payload that is packed already, against looking at each of its inputs once.
 
 use super::row::{Budget, Row};
-use super::steady::Bed;
+use super::steady::{Bed, PROGRAM};
 use anyhow::{Context, Result};
 use ktstr_cache::Cache;
 use ktstr_initramfs::{ImageSpec, Sysroot, closure};
@@ -19,7 +19,7 @@ const REPEAT: u32 = 200;
 /// # Errors
 /// When the test program cannot be built or packed.
 pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
-    let bed = Bed::prepare()?;
+    let bed = Bed::prepare(PROGRAM)?;
     let cache = Cache::open_default()?;
     let spec = ImageSpec::new().program(&bed.program, "/ktstr/test");
     spec.build(&cache)?;

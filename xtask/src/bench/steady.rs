@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use xshell::Shell;
 
+/// The test program.
+pub(super) const PROGRAM: &str = "steady";
 /// The test that runs the scenario `steady` for [`SCENARIO_S`].
 pub(super) const STEADY: &str = "steady";
 /// The test with two declared cgroups.
@@ -29,12 +31,12 @@ pub(super) struct Bed {
 }
 
 impl Bed {
-    /// Builds the tests and gets the kernel of `KTSTR_KERNEL`.
+    /// Builds the test program of that name and gets the kernel of `KTSTR_KERNEL`.
     ///
     /// # Errors
     /// When one of them cannot be had.
-    pub(super) fn prepare() -> Result<Self> {
-        Self::with_program(build()?)
+    pub(super) fn prepare(program: &str) -> Result<Self> {
+        Self::with_program(build(program)?)
     }
 
     /// As [`Self::prepare`], with a program that was built before.
@@ -53,7 +55,10 @@ impl Bed {
     /// The command that runs one test; its record goes to run `run_id`.
     pub(super) fn command(&self, test: &str, accel: &str, run_id: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["--exact", test, "--nocapture"]).env("KTSTR_ACCEL", accel).env("KTSTR_RUN_ID", run_id);
+        command
+            .args(["--exact", test, "--nocapture", "--include-ignored"])
+            .env("KTSTR_ACCEL", accel)
+            .env("KTSTR_RUN_ID", run_id);
         command.env("KTSTR_KERNEL", self.kernel_spec()).env("KTSTR_BOOT_TIMEOUT_S", BOOT_TIMEOUT_S);
         command
     }
@@ -89,11 +94,13 @@ pub(super) fn default_kernel() -> Result<Kernel> {
     kernel::resolve(&kernel::absolute(&spec)?)
 }
 
-fn build() -> Result<PathBuf> {
-    let words = ["test", "--package=ktstr", "--test=steady", "--no-run", "--quiet", "--message-format=json"];
+fn build(program: &str) -> Result<PathBuf> {
+    let test = format!("--test={program}");
+    let words = ["test", "--package=ktstr", &test, "--no-run", "--quiet", "--message-format=json"];
     let shell = Shell::new()?;
     let messages = cargo::command(&shell, &words.map(str::to_owned)).quiet().read();
-    executable(&messages.context("the tests do not compile")?).context("cargo built no test program `steady`")
+    executable(&messages.context("the tests do not compile")?)
+        .context(format!("cargo built no test program `{program}`"))
 }
 
 /// The test program among cargo's messages.

@@ -1,9 +1,9 @@
 //! A whole test under software emulation against bare boots of the same kernel.
 
-use super::bare::Boot;
+use super::bare::{Boot, DETERMINISTIC, PLAIN_CMDLINE};
 use super::guest;
 use super::row::{Budget, Row};
-use super::steady::{Bed, SCENARIO_S, STEADY};
+use super::steady::{Bed, PROGRAM, SCENARIO_S, STEADY};
 use anyhow::Result;
 use ktstr::{Record, TimeSplit};
 use ktstr_cache::Cache;
@@ -12,8 +12,6 @@ use ktstr_vmm::qemu::Qemu;
 
 /// As a person starts it; a thread for each CPU.
 const DEFAULT: &str = "-accel tcg -cpu max";
-/// One thread, time by instructions, as our machines are.
-const DETERMINISTIC: &str = "-accel tcg,thread=single -icount shift=3,sleep=off -cpu max";
 
 const BUDGET: Budget = Budget::Ratio(1.3);
 
@@ -41,7 +39,7 @@ impl Series {
 /// When a machine or a test does not run.
 pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
     setup::ensure(&[Group::Emulator])?;
-    let bed = Bed::prepare()?;
+    let bed = Bed::prepare(PROGRAM)?;
     let initramfs = guest::initramfs(&Cache::open_default()?)?;
     let qemu = Qemu::find()?.program;
     // The first run fills the caches.
@@ -49,7 +47,7 @@ pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
     let boot = Boot {
         kernel: &bed.kernel.vmlinux(),
         initramfs: &initramfs,
-        cmdline: "console=ttyS0 loglevel=5 panic=-1".to_owned(),
+        cmdline: PLAIN_CMDLINE.to_owned(),
         cpus: warm.machine.topology.cpus(),
         ram_bytes: warm.machine.memory_bytes(),
     };

@@ -1,0 +1,123 @@
+//! From a machine's making to its guest's hello, for few CPUs and for many, against QEMU's way to a first process.
+
+use super::bare::{Boot, DETERMINISTIC, PLAIN_CMDLINE};
+use super::row::{Budget, Row};
+use super::steady::Bed;
+use super::{guest, kvm};
+use anyhow::Result;
+use ktstr::Record;
+use ktstr_cache::Cache;
+use ktstr_cli::setup::{self, Group};
+use ktstr_vmm::qemu::Qemu;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The test program. Its tests are called `cpus_1` and so on.
+pub(super) const PROGRAM: &str = "hello";
+
+/// Sizes of guests under emulation, and in the lab, where each guest is emulated twice over.
+const CPUS: [u32; 4] = [1, 8, 64, 252];
+const CPUS_IN_LAB: [u32; 3] = [1, 8, 64];
+
+/// Guests of this many CPUs are booted once, however many rounds there are.
+const ONCE_FROM: u32 = 200;
+
+/// QEMU is stopped when it has taken this many times as long as ours.
+const PATIENCE: u32 = 3;
+
+/// The budgets: under emulation half of QEMU's time where there are many CPUs, on KVM never more than QEMU.
+const HALF: Budget = Budget::Ratio(0.5);
+const AHEAD: Budget = Budget::Ratio(1.0);
+const MANY: u32 = 64;
+
+/// What is compared.
+struct Side<'a> {
+    accel: &'static str,
+    /// QEMU's name in the rows, and its options.
+    reference: &'static str,
+    options: &'static str,
+    cmdline: String,
+    bed: &'a Bed,
+    qemu: PathBuf,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+}
+
+/// Measures under emulation.
+///
+/// # Errors
+/// When a machine does not run.
+pub(super) fn tcg(rounds: u32) -> Result<Vec<Row>> {
+    setup::ensure(&[Group::Emulator])?;
+    let bed = Bed::prepare(PROGRAM)?;
+    let side = Side {
+        accel: "tcg",
+        reference: "bare QEMU -icount",
+        options: DETERMINISTIC,
+        cmdline: PLAIN_CMDLINE.to_owned(),
+        bed: &bed,
+        qemu: Qemu::find()?.program,
+        kernel: bed.kernel.vmlinux(),
+        initramfs: guest::initramfs(&Cache::open_default()?)?,
+    };
+    let row = |cpus| {
+        let row = side.row(cpus, rounds)?;
+        Ok(if cpus >= MANY { row.within(HALF) } else { row })
+    };
+    CPUS.into_iter().map(row).collect()
+}
+
+/// Measures inside the lab.
+///
+/// # Errors
+/// As [`tcg`].
+pub(super) fn kvm(bed: &Bed, rounds: u32) -> Result<Vec<Row>> {
+    let initramfs = guest::initramfs(&Cache::open_default()?)?;
+    let side = Side {
+        accel: "kvm",
+        reference: "QEMU microvm",
+        options: "-M microvm -accel kvm -cpu host",
+        // The words of our own machine: what is compared is the monitor.
+        cmdline: Boot::of(&kvm::config(bed, &initramfs))?.cmdline,
+        bed,
+        qemu: Qemu::find()?.program,
+        kernel: bed.kernel.vmlinux(),
+        initramfs,
+    };
+    CPUS_IN_LAB.into_iter().map(|cpus| Ok(side.row(cpus, rounds)?.within(AHEAD))).collect()
+}
+
+impl Side<'_> {
+    /// Boots guests of that many CPUs, by turns.
+    fn row(&self, cpus: u32, rounds: u32) -> Result<Row> {
+        let rounds = if cpus >= ONCE_FROM { 1 } else { rounds };
+        let (mut ours_s, mut theirs_s, mut stopped) = (Vec::new(), Vec::new(), "");
+        // The first run fills the caches.
+        self.bed.run("cpus_1", self.accel)?;
+        for _ in 0..rounds {
+            let (_, record) = self.bed.run(&format!("cpus_{cpus}"), self.accel)?;
+            let ours = Duration::from_secs_f64(record.host.time.boot_ms / 1e3);
+            ours_s.push(ours.as_secs_f64());
+            let limit = ours * PATIENCE;
+            let boot = self.reference(&record);
+            let theirs = boot.to_first_process(&self.qemu, self.options, limit)?.unwrap_or_else(|| {
+                stopped = ", stopped before its first process,";
+                limit
+            });
+            theirs_s.push(theirs.as_secs_f64());
+        }
+        let reference = format!("{}{stopped}", self.reference);
+        Ok(Row::new(format!("{}: hello of {cpus} CPUs", self.accel), "s", &ours_s).against(&reference, &theirs_s))
+    }
+
+    /// QEMU with a guest of the same size.
+    fn reference(&self, record: &Record) -> Boot<'_> {
+        Boot {
+            kernel: &self.kernel,
+            initramfs: &self.initramfs,
+            cmdline: self.cmdline.clone(),
+            cpus: record.machine.topology.cpus(),
+            ram_bytes: record.machine.memory_bytes(),
+        }
+    }
+}
