@@ -119,6 +119,12 @@ impl Kernel {
         }
     }
 
+    /// The value of a numeric option, named with or without `CONFIG_`; `None` when it has none or that cannot be told.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.meta.config_hash.as_ref()?;
+        Kconfig::parse(&fs::read_to_string(self.config()).ok()?).value(name)?.parse().ok()
+    }
+
     /// Whether an option is built in, named with or without `CONFIG_`; false when that cannot be told.
     pub fn option(&self, name: &str) -> bool {
         self.known_options(&[name])[..] == [Some(true)]

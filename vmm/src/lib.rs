@@ -8,6 +8,7 @@
 
 mod accel;
 mod access;
+mod apic_id;
 pub mod budget;
 pub mod cmdline;
 mod config;

@@ -97,6 +97,19 @@ impl Topology {
         Self { numa_nodes: self.numa_nodes.clamp(1, llcs), llcs, cores_per_llc, threads_per_core }
     }
 
+    /// The topology with most CPUs that `fits`, among those with fewer LLCs, with fewer cores in each, or with fewer threads
+    /// in each, the last preferred least; with one CPU if none does.
+    #[must_use]
+    pub fn nearest_that(&self, fits: impl Fn(Self) -> bool) -> Self {
+        let whole = self.nearest(Self::MAX_CPUS);
+        let fewer_llcs = (1..=whole.llcs).map(|llcs| Self { llcs, ..whole });
+        let fewer_cores = (1..=whole.cores_per_llc).map(|cores_per_llc| Self { cores_per_llc, ..whole });
+        let fewer_threads = (1..=whole.threads_per_core).map(|threads_per_core| Self { threads_per_core, ..whole });
+        let fewer = fewer_threads.chain(fewer_llcs).chain(fewer_cores);
+        let fewer = fewer.map(|topology| Self { numa_nodes: topology.numa_nodes.min(topology.llcs), ..topology });
+        fewer.filter(|topology| fits(*topology)).max_by_key(Self::cpus).unwrap_or(Self::new(1, 1, 1))
+    }
+
     /// Checks that a machine can have this topology.
     ///
     /// # Errors
@@ -172,6 +185,15 @@ mod tests {
         check("8,8,40,2", Err("the nearest that works is 6,6,40,2"));
         check("4294967295,4294967295,4294967295,4294967295", Err("the nearest that works is 1,1,1,512"));
         check("1,65536,65536,2", Err("the nearest that works is 1,1,256,2"));
+    }
+
+    #[test]
+    fn the_nearest_that_fits_leaves_out_least() {
+        let four = Topology { numa_nodes: 4, ..Topology::new(4, 9, 2) };
+        assert_eq!(four.nearest_that(|topology| topology.cores_per_llc <= 8).to_string(), "4,4,8,2");
+        assert_eq!(four.nearest_that(|topology| topology.llcs <= 3).to_string(), "3,3,9,2");
+        assert_eq!(four.nearest_that(|topology| topology.threads_per_core == 1).to_string(), "4,4,9,1");
+        assert_eq!(four.nearest_that(|topology| topology.cpus() < 4).to_string(), "1,1,1,1");
     }
 
     #[test]

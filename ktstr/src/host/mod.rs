@@ -5,6 +5,7 @@ mod budget;
 mod conform;
 pub(crate) mod console;
 mod judge;
+mod limits;
 mod observations;
 mod phases;
 pub(crate) mod prepare;

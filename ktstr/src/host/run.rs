@@ -7,6 +7,7 @@ use crate::host::budget;
 use crate::host::conform;
 use crate::host::console::Log;
 use crate::host::judge::judge;
+use crate::host::limits;
 use crate::host::observations::Observations;
 use crate::host::phases::{BODY_GRACE, Deadlines};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
@@ -47,6 +48,8 @@ pub struct Failure {
 enum SetupError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    KernelLimit(#[from] limits::KernelLimit),
     #[error(transparent)]
     Vm(#[from] ktstr_vmm::Error),
     #[error(transparent)]
@@ -133,6 +136,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         release: kernel.meta.release.clone(),
         config_hash: kernel.meta.config_hash.clone(),
     });
+    limits::check(&kernel, &record.machine)?;
     let (accel, reason) = settings.accel.choose()?;
     record.accel = Some(accel);
     record.host.accel_reason = reason;

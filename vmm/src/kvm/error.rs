@@ -1,6 +1,7 @@
 //! Why KVM cannot be used, or a machine on it cannot be made.
 
 use super::{boot, devices};
+use ktstr_wire::Topology;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,15 +65,21 @@ pub enum Error {
         /// Time that it had.
         limit_ms: u64,
     },
-    /// More vCPUs than the host's KVM has.
-    #[error("the KVM of this host allows {limit} for {what}, and this topology needs {needed}")]
-    TooManyVcpus {
+    /// More of something than the host's KVM or processor has.
+    #[error(
+        "this host has {limit} {what}, and topology {topology} needs {needed}; the nearest that works is {nearest}"
+    )]
+    Limit {
         /// Which limit.
         what: &'static str,
         /// What the host allows.
         limit: u64,
-        /// What the topology needs.
+        /// The topology as declared.
+        topology: Topology,
+        /// What it needs.
         needed: u64,
+        /// What this host can have.
+        nearest: Topology,
     },
     /// A system call failed.
     #[error("KVM failed to {action}: {source}")]

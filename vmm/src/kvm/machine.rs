@@ -1,18 +1,19 @@
 //! A machine on `/dev/kvm`, put together.
 
-use super::cpuid::{ApicIds, CpuIdTemplate};
+use super::cpuid::{self, CpuIdTemplate};
 use super::devices::Ports;
+use super::limits::Limits;
 use super::threads::VcpuThreads;
 use super::{Error, acpi, boot, exits, system, vcpu};
+use crate::apic_id::ApicIds;
 use crate::config::VmConfig;
 use crate::layout::{self, KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::placement::{Part, Plan, Report};
 use crate::serial_log::SerialLog;
-use ktstr_wire::Topology;
 use kvm_bindings::{
-    KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
+    KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
     KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
     kvm_userspace_memory_region,
 };
@@ -44,29 +45,36 @@ impl KvmMachine {
         control: &SerialLog,
         placing: Option<(&Plan, &mut Report)>,
     ) -> Result<Self, crate::Error> {
-        let cmdline = crate::cmdline::build(config, &kernel_words(config.machine.topology))?;
-        Ok(Self::build(config, ram, &cmdline, console, control, placing)?)
+        let kvm = system::open()?;
+        let supported = system::supported_cpuid(&kvm)?;
+        let topology = config.machine.topology;
+        let ids = Limits::of(&kvm, cpuid::model_of(&supported)).apic_ids(topology)?;
+        let cmdline = crate::cmdline::build(config, &kernel_words(&ids))?;
+        let template = CpuIdTemplate::new(&supported, topology);
+        Ok(Self::build(&kvm, config, (&ids, template), ram, &cmdline, (console, control), placing)?)
     }
 
     fn build(
+        kvm: &Kvm,
         config: &VmConfig,
+        (ids, mut template): (&ApicIds, CpuIdTemplate),
         ram: &GuestRam,
         cmdline: &str,
-        console: &SerialLog,
-        control: &SerialLog,
+        (console, control): (&SerialLog, &SerialLog),
         mut placing: Option<(&Plan, &mut Report)>,
     ) -> Result<Self, Error> {
-        let kvm = system::open()?;
-        check_limits(&kvm, config.machine.topology)?;
-        let vm = create_vm(&kvm, config.machine.topology)?;
+        let vm = create_vm(kvm, ids)?;
         let real_time_hint = placing.as_mut().is_some_and(|(plan, report)| {
-            exits::turn_off(&kvm, &vm, plan, report);
+            exits::turn_off(kvm, &vm, plan, report);
             report.book(Part::RealTimeHint, plan.may_keep_cpus());
             plan.may_keep_cpus().is_ok()
         });
         map_ram(&vm, ram)?;
-        let entry_gpa = load(config, ram, cmdline)?;
-        let vcpus = create_vcpus(&kvm, &vm, config.machine.topology, real_time_hint)?;
+        let entry_gpa = load(config, ids, ram, cmdline)?;
+        if real_time_hint {
+            template = template.with_real_time_hint();
+        }
+        let vcpus = create_vcpus(&vm, ids, &template)?;
         if let Some(boot_vcpu) = vcpus.first() {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
@@ -108,38 +116,24 @@ impl Machine for KvmMachine {
 }
 
 /// What this backend adds to the kernel command line.
-fn kernel_words(topology: Topology) -> Vec<String> {
+fn kernel_words(ids: &ApicIds) -> Vec<String> {
     // There is no bus to be looked for.
     let mut words = vec!["no_timer_check".to_owned(), "pci=off".to_owned()];
-    if ApicIds::new(topology).max() >= FIRST_WIDE_APIC_ID {
+    if ids.max() >= FIRST_WIDE_APIC_ID {
         // KVM's interrupt controller for devices reaches only the first 255 CPUs.
         words.push("irqaffinity=0-7".to_owned());
     }
     words
 }
 
-fn check_limits(kvm: &Kvm, topology: Topology) -> Result<(), Error> {
-    let max_id = ApicIds::new(topology).max();
-    for (what, limit, needed) in [
-        ("vCPUs (KVM_CAP_MAX_VCPUS)", kvm.get_max_vcpus(), topology.cpus()),
-        ("vCPU ids (KVM_CAP_MAX_VCPU_ID)", kvm.get_max_vcpu_id(), max_id + 1),
-    ] {
-        let (limit, needed) = (limit as u64, u64::from(needed));
-        if needed > limit {
-            return Err(Error::TooManyVcpus { what, limit, needed });
-        }
-    }
-    Ok(())
-}
-
 /// A machine with its interrupt controllers and timer, but no memory and no CPU.
-fn create_vm(kvm: &Kvm, topology: Topology) -> Result<VmFd, Error> {
+fn create_vm(kvm: &Kvm, ids: &ApicIds) -> Result<VmFd, Error> {
     let vm = system::create_vm(kvm)?;
     vm.set_identity_map_address(KVM_IDENTITY_MAP_GPA)
         .map_err(Error::call("reserve a page for itself (KVM_SET_IDENTITY_MAP_ADDR)"))?;
     vm.set_tss_address(KVM_TSS_GPA as usize).map_err(Error::call("reserve pages for itself (KVM_SET_TSS_ADDR)"))?;
     disable_performance_counters(&vm);
-    if ApicIds::new(topology).max() >= FIRST_WIDE_APIC_ID {
+    if ids.max() >= FIRST_WIDE_APIC_ID {
         allow_wide_apic_ids(&vm)?;
     }
     vm.create_irq_chip().map_err(Error::call("create interrupt controllers (KVM_CREATE_IRQCHIP)"))?;
@@ -183,26 +177,19 @@ fn map_ram(vm: &VmFd, ram: &GuestRam) -> Result<(), Error> {
 }
 
 /// Puts tables, kernel and initramfs into memory; returns where the kernel starts.
-fn load(config: &VmConfig, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> {
+fn load(config: &VmConfig, ids: &ApicIds, ram: &GuestRam, cmdline: &str) -> Result<u64, Error> {
     let place = ram.layout().acpi();
     let memory = layout::node_ranges(ram.layout(), ram.node_bytes());
     let no_room = boot::Error::NoRoom { what: "the set of ACPI tables", gpa: place.gpa, bytes: place.bytes };
-    let tables = acpi::build(&config.machine, &memory, place).ok_or(no_room)?;
+    let tables = acpi::build(&config.machine, ids, &memory, place).ok_or(no_room)?;
     boot::put(ram.mapped(), "the set of ACPI tables", place.gpa, &tables.bytes)?;
     Ok(boot::load(config, ram, cmdline, tables.rsdp_gpa)?)
 }
 
 /// The vCPUs, in CPU order.
-fn create_vcpus(kvm: &Kvm, vm: &VmFd, topology: Topology, real_time_hint: bool) -> Result<Vec<VcpuFd>, Error> {
-    let supported = kvm
-        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-        .map_err(Error::call("list the features of its guests (KVM_GET_SUPPORTED_CPUID)"))?;
-    let mut template = CpuIdTemplate::new(supported.as_slice(), topology);
-    if real_time_hint {
-        template = template.with_real_time_hint();
-    }
+fn create_vcpus(vm: &VmFd, ids: &ApicIds, template: &CpuIdTemplate) -> Result<Vec<VcpuFd>, Error> {
     (0..)
-        .zip(ApicIds::new(topology).all())
+        .zip(ids.all())
         .map(|(cpu, apic_id)| {
             // KVM takes a vCPU's number for its APIC id.
             let vcpu = vm.create_vcpu(u64::from(apic_id)).map_err(Error::call("create a vCPU (KVM_CREATE_VCPU)"))?;

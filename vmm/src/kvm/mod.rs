@@ -13,6 +13,7 @@ mod error;
 mod exits;
 mod join;
 mod kick;
+mod limits;
 mod machine;
 mod probe;
 mod registers;

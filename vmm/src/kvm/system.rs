@@ -1,6 +1,7 @@
 //! The KVM device of the host and what it must be able to do.
 
 use super::Error;
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 use std::ffi::{CString, OsString};
 use std::io;
@@ -72,6 +73,16 @@ pub(crate) fn create_vm(kvm: &Kvm) -> Result<VmFd, Error> {
             other => return other.map_err(Error::call("create a machine (KVM_CREATE_VM)")),
         }
     }
+}
+
+/// What KVM can tell a guest of its processors.
+///
+/// # Errors
+/// [`Error::Call`].
+pub(crate) fn supported_cpuid(kvm: &Kvm) -> Result<Vec<kvm_cpuid_entry2>, Error> {
+    let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
+    let supported = supported.map_err(Error::call("list the features of its guests (KVM_GET_SUPPORTED_CPUID)"))?;
+    Ok(supported.as_slice().to_vec())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 pub mod args;
 mod find;
 mod input;
+mod limits;
 mod numa;
 mod plugin;
 mod process;
@@ -24,6 +25,7 @@ use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::serial_log::SerialLog;
 use input::Input;
+use ktstr_wire::Topology;
 use process::Process;
 use serde_json::json;
 use std::io;
@@ -57,6 +59,31 @@ pub enum Error {
         program: PathBuf,
         /// Its version.
         version: Version,
+    },
+    /// More APIC ids than can be emulated.
+    #[error(
+        "topology {topology} has APIC ids up to {highest}, and emulation with counted instructions goes to {limit}: the \
+         nearest that works is {nearest}; KVM runs this one (KTSTR_ACCEL=kvm)"
+    )]
+    ApicIds {
+        /// As declared.
+        topology: Topology,
+        /// Its highest APIC id.
+        highest: u32,
+        /// The highest that works.
+        limit: u32,
+        /// What works.
+        nearest: Topology,
+    },
+    /// More NUMA nodes than can be emulated.
+    #[error(
+        "{nodes} NUMA nodes are more than the {limit} that QEMU can be told of; KVM has no such limit (KTSTR_ACCEL=kvm)"
+    )]
+    Nodes {
+        /// As declared.
+        nodes: usize,
+        /// The most that work.
+        limit: usize,
     },
     /// The process could not be started.
     #[error("cannot start {}", program.display())]
@@ -107,6 +134,7 @@ impl QemuMachine {
         console: &SerialLog,
         control: &SerialLog,
     ) -> Result<Self, crate::Error> {
+        limits::check(&config.machine)?;
         let qemu = Qemu::find()?;
         let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =

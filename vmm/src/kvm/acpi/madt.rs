@@ -1,7 +1,7 @@
 //! The interrupt controllers: one local one for each CPU, one for the devices (ACPI 6.5, section 5.2.12).
 
 use super::table;
-use crate::kvm::cpuid::ApicIds;
+use crate::apic_id::ApicIds;
 use crate::layout::{IOAPIC_GPA, LAPIC_GPA};
 use acpi_tables::sdt::Sdt;
 

@@ -15,8 +15,8 @@ mod numa;
 
 pub(crate) use dsdt::SLEEP_TYPE_OFF;
 
-use super::cpuid::ApicIds;
 use crate::access;
+use crate::apic_id::ApicIds;
 use crate::layout::{NodeRange, Range};
 use acpi_tables::Aml;
 use acpi_tables::rsdp::Rsdp;
@@ -39,15 +39,14 @@ pub(crate) struct Tables {
 
 /// The tables of a machine, to be put at `place.gpa`; `None` when they do not fit into `place.bytes`. `memory` says
 /// which RAM is whose, and matters where there are several NUMA nodes.
-pub(crate) fn build(machine: &Machine, memory: &[NodeRange], place: Range) -> Option<Tables> {
-    let ids = ApicIds::new(machine.topology);
+pub(crate) fn build(machine: &Machine, ids: &ApicIds, memory: &[NodeRange], place: Range) -> Option<Tables> {
     let mut heap = Heap { base_gpa: place.gpa, bytes: Vec::new() };
     let dsdt_gpa = heap.put(&dsdt::build());
     let mut root = XSDT::new(OEM, OEM_TABLE, OEM_REVISION);
     root.add_entry(heap.put(&fadt::build(dsdt_gpa)));
-    root.add_entry(heap.put(&madt::build(&ids)));
+    root.add_entry(heap.put(&madt::build(ids)));
     if machine.nodes.len() > 1 {
-        root.add_entry(heap.put(&numa::affinities(machine, &ids, memory)));
+        root.add_entry(heap.put(&numa::affinities(machine, ids, memory)));
         root.add_entry(heap.put(&numa::distances(machine)));
     }
     if access::differs(machine) {
@@ -119,8 +118,12 @@ mod tests {
         bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
     }
 
+    fn tables_of(machine: &Machine, bytes: u64) -> Option<Tables> {
+        build(machine, &ApicIds::new(machine.topology), &[], Range { gpa: GPA, bytes })
+    }
+
     fn built(topology: Topology) -> Tables {
-        build(&Machine::new(topology, 1 << 30), &[], Range { gpa: GPA, bytes: ACPI_MAX_BYTES }).unwrap()
+        tables_of(&Machine::new(topology, 1 << 30), ACPI_MAX_BYTES).unwrap()
     }
 
     #[test]
@@ -130,7 +133,7 @@ mod tests {
         let tables = built(Topology { numa_nodes: 2, ..Topology::new(2, 2, 1) });
         assert_eq!(Reader(&tables).names(), ["FACP", "APIC", "SRAT", "SLIT"]);
         let machine = Machine::new(Topology::new(1, 1, 1), 1 << 30).with_memory_only_nodes(&[1 << 30]);
-        let tables = build(&machine, &[], Range { gpa: GPA, bytes: ACPI_MAX_BYTES }).unwrap();
+        let tables = tables_of(&machine, ACPI_MAX_BYTES).unwrap();
         assert_eq!(Reader(&tables).names(), ["FACP", "APIC", "SRAT", "SLIT", "HMAT"]);
     }
 
@@ -149,8 +152,8 @@ mod tests {
     fn the_largest_machine_fits() {
         let topology = Topology { numa_nodes: 512, ..Topology::new(512, 1, 1) };
         let machine = Machine::new(topology, 1 << 30).with_distances(vec![vec![30; 512]; 512]);
-        let tables = build(&machine, &[], Range { gpa: GPA, bytes: ACPI_MAX_BYTES }).unwrap();
+        let tables = tables_of(&machine, ACPI_MAX_BYTES).unwrap();
         assert_eq!(Reader(&tables).names().len(), 5);
-        assert_eq!(build(&machine, &[], Range { gpa: GPA, bytes: 4096 }), None);
+        assert_eq!(tables_of(&machine, 4096), None);
     }
 }

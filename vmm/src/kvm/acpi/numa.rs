@@ -1,7 +1,7 @@
 //! Which CPUs and which RAM belong to which NUMA node, and how far nodes are apart (ACPI 6.5, sections 5.2.16, 5.2.17).
 
 use super::table;
-use crate::kvm::cpuid::ApicIds;
+use crate::apic_id::ApicIds;
 use crate::layout::NodeRange;
 use acpi_tables::sdt::Sdt;
 use ktstr_wire::Machine;

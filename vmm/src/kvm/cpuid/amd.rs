@@ -1,6 +1,7 @@
 //! Leaves of AMD's processors (APM volume 3, appendix E).
 
-use super::{ApicIds, Leaves};
+use super::Leaves;
+use crate::apic_id::ApicIds;
 use ktstr_wire::Topology;
 
 const MAX_EXTENDED: u32 = 0x8000_0000;
@@ -9,8 +10,10 @@ const L2_L3: u32 = 0x8000_0006;
 const SIZES: u32 = 0x8000_0008;
 const CACHES: u32 = 0x8000_001d;
 const TOPOLOGY: u32 = 0x8000_001e;
-/// Of newer processors; it would contradict the others.
+/// Of newer processors. Linux from 6.9 on prefers it, then leaf 0xB (arch/x86/kernel/cpu/topology_ext.c), so it says the same.
 const TOPOLOGY_V2: u32 = 0x8000_0026;
+/// Its levels: what a core, a core complex, a die and a socket hold.
+const LEVELS: [u32; 4] = [1, 2, 3, 4];
 
 const ECX_CMP_LEGACY: u32 = 1 << 1;
 const ECX_SVM: u32 = 1 << 2;
@@ -44,7 +47,7 @@ const DEFAULT_CACHES: [Cache; 4] = [
 
 /// Topology and caches of the machine.
 pub(super) fn describe(leaves: &mut Leaves, topology: Topology, ids: &ApicIds) {
-    leaves.set(MAX_EXTENDED, 0, |leaf| leaf.eax = leaf.eax.max(TOPOLOGY));
+    leaves.set(MAX_EXTENDED, 0, |leaf| leaf.eax = leaf.eax.max(TOPOLOGY_V2));
     leaves.set(EXTENDED_FEATURES, 0, |leaf| {
         leaf.ecx = (leaf.ecx | ECX_TOPOEXT) & !(ECX_SVM | ECX_PERFCTR);
         let several = topology.cpus_per_llc() > 1;
@@ -60,8 +63,18 @@ pub(super) fn describe(leaves: &mut Leaves, topology: Topology, ids: &ApicIds) {
         leaf.ecx = (leaf.ecx & !0xf0ff) | ids.package_shift << 12 | threads;
     });
     describe_caches(leaves, ids);
-    leaves.remove(TOPOLOGY_V2);
+    leaves.replace(TOPOLOGY_V2, levels(topology, ids));
     leaves.replace(TOPOLOGY, [[0, (topology.threads_per_core - 1) << 8, 0, 0]]);
+}
+
+/// A core has its threads; a core complex, its die and its socket have the CPUs of one LLC: bits below the next level's
+/// number, logical CPUs in one of this level, level number and type.
+fn levels(topology: Topology, ids: &ApicIds) -> impl Iterator<Item = [u32; 4]> {
+    let level = move |(number, kind): (u32, u32)| match number {
+        0 => [ids.core_shift, topology.threads_per_core, kind << 8, 0],
+        _ => [ids.package_shift, topology.cpus_per_llc(), number | kind << 8, 0],
+    };
+    (0..).zip(LEVELS).map(level).chain([[0, 0, LEVELS.len() as u32, 0]])
 }
 
 fn describe_caches(leaves: &mut Leaves, ids: &ApicIds) {
@@ -89,6 +102,7 @@ impl Cache {
 pub(super) fn name_cpu(leaves: &mut Leaves, apic_id: u32, ids: &ApicIds) {
     let package = apic_id >> ids.package_shift;
     let core = (apic_id >> ids.core_shift) & ((1 << (ids.package_shift - ids.core_shift)) - 1);
+    leaves.subleaves(TOPOLOGY_V2).for_each(|leaf| leaf.edx = apic_id);
     leaves.change(TOPOLOGY, 0, |leaf| {
         leaf.eax = apic_id;
         leaf.ebx = (leaf.ebx & 0xff00) | (core & 0xff);

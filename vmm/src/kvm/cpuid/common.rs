@@ -1,6 +1,7 @@
 //! Leaves that Intel's and AMD's processors share.
 
-use super::{ApicIds, Leaves};
+use super::Leaves;
+use crate::apic_id::ApicIds;
 use ktstr_wire::Topology;
 
 const FEATURES: u32 = 1;

@@ -1,7 +1,8 @@
 //! Leaves of Intel's processors (SDM volume 2, CPUID).
 
+use super::Leaves;
 use super::common::STRUCTURED_FEATURES;
-use super::{ApicIds, Leaves};
+use crate::apic_id::ApicIds;
 
 const CACHES: u32 = 4;
 const HYBRID: u32 = 0x1a;

@@ -1,23 +1,18 @@
 //! What the vCPUs say they are: what the host's KVM supports, with the declared topology. Values in, values out.
 
 mod amd;
-mod apic_id;
 mod common;
 mod intel;
+mod model;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub(crate) use apic_id::ApicIds;
+pub(crate) use model::Model;
 
+use crate::apic_id::ApicIds;
 use ktstr_wire::Topology;
 use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
-
-/// Who made the processor: the two describe caches and topology differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Vendor {
-    Amd,
-    Intel,
-}
+use model::Vendor;
 
 /// The leaves of a machine, without what differs between its vCPUs.
 #[derive(Debug, Clone)]
@@ -31,8 +26,8 @@ impl CpuIdTemplate {
     /// From what KVM_GET_SUPPORTED_CPUID returned.
     pub(crate) fn new(supported: &[kvm_cpuid_entry2], topology: Topology) -> Self {
         let mut leaves = Leaves(supported.to_vec());
-        let vendor = vendor(&leaves);
-        let ids = ApicIds::new(topology);
+        let model = model_of(supported);
+        let (vendor, ids) = (model.vendor, apic_ids(model, topology));
         common::describe(&mut leaves, topology, &ids);
         match vendor {
             Vendor::Amd => amd::describe(&mut leaves, topology, &ids),
@@ -59,16 +54,19 @@ impl CpuIdTemplate {
     }
 }
 
+/// The processor model that KVM_GET_SUPPORTED_CPUID told.
+pub(crate) fn model_of(supported: &[kvm_cpuid_entry2]) -> Model {
+    Model::of(&Leaves(supported.to_vec()))
+}
+
+/// The APIC ids of a machine whose processors are of this model.
+pub(crate) fn apic_ids(model: Model, topology: Topology) -> ApicIds {
+    ApicIds::new(topology).with_package_shift(model.fixed_llc_shift().unwrap_or(0))
+}
+
 /// Whether the leaves offer XSAVE (leaf 1, ECX bit 26).
 pub(crate) fn has_xsave(leaves: &[kvm_cpuid_entry2]) -> bool {
     leaves.iter().any(|leaf| leaf.function == 1 && leaf.ecx & 1 << 26 != 0)
-}
-
-fn vendor(leaves: &Leaves) -> Vendor {
-    let name: Vec<u8> = leaves
-        .get(0, 0)
-        .map_or_else(Vec::new, |leaf| [leaf.ebx, leaf.edx, leaf.ecx].into_iter().flat_map(u32::to_le_bytes).collect());
-    if name == b"AuthenticAMD" || name == b"HygonGenuine" { Vendor::Amd } else { Vendor::Intel }
 }
 
 /// A set of leaves.

@@ -74,12 +74,29 @@ impl Cpu {
         [id & mask(threads.eax), (id & mask(cores.eax)) >> threads.eax, id >> cores.eax]
     }
 
+    /// As parse_topology_leaf() does with AMD's leaf: thread, core and, above core complex, die and socket, package numbers.
+    fn complex(&self) -> [u32; 3] {
+        let levels: Vec<_> =
+            (0..).map(|index| self.leaf(0x8000_0026, index)).take_while(|leaf| leaf.ebx != 0).collect();
+        let types: Vec<u32> = levels.iter().map(|leaf| leaf.ecx >> 8 & 0xff).collect();
+        assert_eq!(types, [1, 2, 3, 4]);
+        assert!(levels[1..].iter().all(|leaf| leaf.eax == levels[1].eax && leaf.edx == levels[0].edx));
+        let (id, core, package) = (levels[0].edx, levels[0].eax, levels[3].eax);
+        let mask = |shift: u32| (1 << shift) - 1;
+        [id & mask(core), (id & mask(package)) >> core, id >> package]
+    }
+
     /// The number of the last-level cache, from the leaf that describes caches.
     fn llc(&self, function: u32) -> u32 {
         let l3 = (0..8).map(|index| self.leaf(function, index)).find(|leaf| leaf.eax >> 5 & 7 == 3).unwrap();
         let sharing = (l3.eax >> 14 & 0xfff) + 1;
         self.leaf(0xb, 0).edx >> sharing.next_power_of_two().trailing_zeros()
     }
+}
+
+/// The model of a processor with this name and leaf 1.
+pub(crate) fn model(vendor: &[u8; 12], version: u32) -> Model {
+    model_of(&[vendor_leaf(vendor), entry(1, 0, [version, 0, 0, 0])])
 }
 
 fn cpus(host: &[kvm_cpuid_entry2], topology: Topology) -> Vec<Cpu> {
@@ -128,6 +145,7 @@ proptest! {
             .collect();
         prop_assert_eq!(cores.len() as u32, topology.llcs * topology.cores_per_llc);
         prop_assert!(cpus.iter().all(|cpu| (cpu.leaf(0x8000_001e, 0).ebx >> 8) + 1 == topology.threads_per_core));
+        prop_assert!(cpus.iter().all(|cpu| cpu.complex() == cpu.extended(0xb)));
         prop_assert_eq!((cpus[0].leaf(0x8000_0008, 0).ecx & 0xff) + 1, topology.cpus_per_llc());
     }
 }
@@ -152,8 +170,7 @@ fn what_would_mislead_a_guest_is_taken_out() {
     assert_eq!(cpu.leaf(0x4000_0001, 0).eax, 0x0100_7efb & !(1 << 4 | 1 << 10 | 1 << 14), "asynchronous page faults");
     let amd = Cpu(Leaves(CpuIdTemplate::new(&amd_host(), Topology::new(1, 2, 1)).for_cpu(1)));
     assert_eq!(amd.leaf(0x8000_0001, 0).ecx & (1 << 2 | 1 << 22), 1 << 22, "SVM out, topology extensions in");
-    assert!(amd.0.get(0x8000_0026, 0).is_none());
-    assert!(amd.leaf(0x8000_0000, 0).eax >= 0x8000_001e);
+    assert!(amd.leaf(0x8000_0000, 0).eax >= 0x8000_0026);
     assert_ne!(amd.leaf(0x8000_0006, 0).edx, 0);
 }
 
@@ -162,6 +179,18 @@ fn a_host_without_l3_still_gives_one_to_each_llc() {
     let mut host = intel_host();
     host.retain(|leaf| !(leaf.function == 4 && leaf.index == 3));
     check_topology(&host, Topology::new(2, 2, 2), 4);
+}
+
+#[test]
+fn the_first_zen_has_eight_ids_for_each_llc() {
+    let mut host = amd_host();
+    host[1].eax = 0x0080_0f11;
+    for topology in [Topology::new(3, 1, 1), Topology::new(3, 2, 2), Topology::new(2, 4, 2)] {
+        check_topology(&host, topology, 0x8000_001d);
+        for (number, cpu) in (0..).zip(cpus(&host, topology)) {
+            assert_eq!(cpu.leaf(0xb, 0).edx >> 3, number / topology.cpus_per_llc(), "CPU {number} of {topology}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use ktstr_wire::Topology;
 
-/// How the bits of an APIC id are divided. One package holds one LLC, as the other backend has it too.
+/// How the bits of an APIC id are divided, on both backends. One package holds one LLC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ApicIds {
     topology: Topology,
@@ -22,6 +22,14 @@ impl ApicIds {
     pub(crate) const fn new(topology: Topology) -> Self {
         let core_shift = bits_for(topology.threads_per_core);
         Self { topology, core_shift, package_shift: core_shift + bits_for(topology.cores_per_llc) }
+    }
+
+    /// With at least this many bits below the package number.
+    pub(crate) const fn with_package_shift(mut self, least: u32) -> Self {
+        if self.package_shift < least {
+            self.package_shift = least;
+        }
+        self
     }
 
     /// The APIC id of a CPU. CPUs are numbered through the threads of a core, the cores of an LLC, and the LLCs.
@@ -58,5 +66,12 @@ mod tests {
         check(Topology::new(2, 3, 1), &[0, 1, 2, 4, 5, 6]);
         check(Topology::new(2, 3, 2), &[0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13]);
         check(Topology::new(3, 1, 1), &[0, 1, 2]);
+    }
+
+    #[test]
+    fn an_llc_can_have_more_ids_than_cpus() {
+        let ids = |topology| ApicIds::new(topology).with_package_shift(3).all().collect::<Vec<_>>();
+        assert_eq!(ids(Topology::new(3, 1, 2)), [0, 1, 8, 9, 16, 17]);
+        assert_eq!(ids(Topology::new(2, 9, 1))[9], 16);
     }
 }
