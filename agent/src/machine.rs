@@ -71,13 +71,14 @@ impl Dir {
             facts.push(self.fact((*name).to_owned(), cpus)?);
         }
         for index in 0.. {
-            let level = self.fact(format!("cache/index{index}/level"), cpus)?;
-            if level.values.is_empty() {
+            let shared = self.fact(format!("cache/index{index}/shared_cpu_list"), cpus)?;
+            if shared.values.is_empty() {
                 break;
             }
-            facts.push(level);
-            facts.push(self.fact(format!("cache/index{index}/type"), cpus)?);
-            facts.push(self.fact(format!("cache/index{index}/shared_cpu_list"), cpus)?);
+            for name in ["level", "type"] {
+                facts.push(self.fact_of_first(format!("cache/index{index}/{name}"), &shared)?);
+            }
+            facts.push(shared);
         }
         Ok(facts)
     }
@@ -87,6 +88,18 @@ impl Dir {
         for cpu in cpus.iter() {
             if let Some(text) = self.text(&format!("cpu{cpu}/{}", fact.name))? {
                 fact.note(cpu, text);
+            }
+        }
+        Ok(fact)
+    }
+
+    /// What is said of the one thing that CPUs share: the first of them is asked.
+    fn fact_of_first(&mut self, name: String, shared: &CpuFact) -> Result<CpuFact> {
+        let mut fact = CpuFact::new(name);
+        for cpus in shared.values.iter().map(|value| &value.cpus) {
+            let Some(first) = cpus.iter().next() else { continue };
+            if let Some(text) = self.text(&format!("cpu{first}/{}", fact.name))? {
+                cpus.iter().for_each(|cpu| fact.note(cpu, text));
             }
         }
         Ok(fact)
