@@ -24,6 +24,7 @@ mod execute;
 pub mod fuzzing;
 mod guest;
 mod host;
+mod presets;
 mod record;
 pub mod scenarios;
 mod settings;
@@ -40,6 +41,7 @@ pub use host::{
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
 };
 pub use ktstr_macros::ktstr_test;
+pub use presets::{PRESETS, Preset};
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;

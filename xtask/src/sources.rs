@@ -4,6 +4,11 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+
+/// The macro of `ktstr/tests/presets.rs`.
+const NAMES_MACRO: &str = "presets";
 
 /// A target of a package: what cargo builds from one root file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +21,7 @@ pub(crate) struct Target {
     pub(crate) name: String,
 }
 
-/// A function under `#[ktstr_test]`.
+/// A function under `#[ktstr_test]`, or one that a macro makes of a preset's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TestFn {
     /// Where it is built.
@@ -89,10 +94,11 @@ impl Module {
     fn read(&self, pending: &mut Vec<Self>) -> Result<(syn::File, Vec<(String, bool)>)> {
         let text = fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let file = syn::parse_file(&text).with_context(|| format!("cannot parse {}", self.file.display()))?;
-        let mut found = Found { module: self, inside: Vec::new(), children: Vec::new(), tests: Vec::new(), lost: None };
+        let mut found =
+            Found { module: self, inside: Vec::new(), children: Vec::new(), tests: Vec::new(), wrong: None };
         found.look_at(&file.items);
-        if let Some(lost) = found.lost {
-            anyhow::bail!("{} declares a module {lost} that has no file", self.file.display());
+        if let Some(wrong) = found.wrong {
+            anyhow::bail!("{} {wrong}", self.file.display());
         }
         pending.extend(found.children);
         Ok((file, found.tests))
@@ -106,7 +112,8 @@ struct Found<'a> {
     inside: Vec<String>,
     children: Vec<Module>,
     tests: Vec<(String, bool)>,
-    lost: Option<String>,
+    /// What cannot be followed.
+    wrong: Option<String>,
 }
 
 impl Found<'_> {
@@ -137,6 +144,7 @@ impl Found<'_> {
             match item {
                 syn::Item::Mod(module) => self.look_at_module(module),
                 syn::Item::Fn(function) => self.look_at_function(function),
+                syn::Item::Macro(call) => self.look_at_macro(call),
                 _ => {}
             }
         }
@@ -152,19 +160,50 @@ impl Found<'_> {
         }
         match self.child(&name, &module.attrs) {
             Some(child) => self.children.push(child),
-            None => self.lost = Some(name),
+            None => self.wrong = Some(format!("declares a module {name} that has no file")),
         }
     }
 
     fn look_at_function(&mut self, function: &syn::ItemFn) {
-        let is = |attribute: &syn::Attribute, name: &str| {
-            attribute.path().segments.last().is_some_and(|segment| segment.ident == name)
-        };
-        let has = |name: &str| function.attrs.iter().any(|attribute| is(attribute, name));
-        if has("ktstr_test") {
-            self.tests.push((format!("{}{}", self.path(), function.sig.ident), has("ignore")));
+        if has(&function.attrs, "ktstr_test") {
+            self.add_test(&function.sig.ident, &function.attrs);
         }
     }
+
+    fn add_test(&mut self, name: &syn::Ident, attributes: &[syn::Attribute]) {
+        self.tests.push((format!("{}{name}", self.path()), has(attributes, "ignore")));
+    }
+}
+
+impl Found<'_> {
+    /// `presets! { … }` makes a test of each name, with its attributes.
+    fn look_at_macro(&mut self, call: &syn::ItemMacro) {
+        if !call.mac.path.is_ident(NAMES_MACRO) {
+            return;
+        }
+        match call.mac.parse_body_with(Punctuated::<Named, syn::Token![,]>::parse_terminated) {
+            Ok(names) => names.iter().for_each(|Named { attributes, name }| self.add_test(name, attributes)),
+            Err(error) => self.wrong = Some(format!("has a {NAMES_MACRO}! that is no list of names: {error}")),
+        }
+    }
+}
+
+/// A name with attributes before it.
+struct Named {
+    attributes: Vec<syn::Attribute>,
+    name: syn::Ident,
+}
+
+impl Parse for Named {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        Ok(Self { attributes: input.call(syn::Attribute::parse_outer)?, name: input.parse()? })
+    }
+}
+
+/// Whether one of the attributes has this name, with or without a path before it.
+fn has(attributes: &[syn::Attribute], name: &str) -> bool {
+    let is = |attribute: &syn::Attribute| attribute.path().segments.last().is_some_and(|last| last.ident == name);
+    attributes.iter().any(is)
 }
 
 fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
@@ -226,6 +265,16 @@ pub(crate) mod tests {
         ];
         let (_, tests) = follow(&files, "steady.rs").unwrap();
         assert_eq!(tests, [("one".to_owned(), false), ("more::deep::two".to_owned(), true)]);
+    }
+
+    #[test]
+    fn tests_that_a_macro_makes_are_found() {
+        let macros = "macro_rules! presets { ($x:ident) => {}; }\nother! { zero, }\nmod deep {\n\
+                      presets! { one, #[ignore = \"why\"] two, }\n}";
+        let (_, tests) = follow(&[("presets.rs", macros)], "presets.rs").unwrap();
+        assert_eq!(tests, [("deep::one".to_owned(), false), ("deep::two".to_owned(), true)]);
+        let error = follow(&[("presets.rs", "presets! { 1 }")], "presets.rs").unwrap_err().to_string();
+        assert!(error.contains("presets.rs has a presets! that is no list of names"), "{error}");
     }
 
     #[test]

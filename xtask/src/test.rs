@@ -9,6 +9,9 @@ use xshell::Shell;
 /// The package whose integration tests they are.
 const PACKAGE: &str = "ktstr";
 
+/// Tests of machines, not of a scheduler, and too many to run unasked.
+const PRESETS: &str = "presets";
+
 /// Runs them.
 ///
 /// # Errors
@@ -16,16 +19,18 @@ const PACKAGE: &str = "ktstr";
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let metadata = ktstr_cli::cargo::metadata(&Shell::new()?)?;
     let sources = Sources::of(&metadata, is_ours)?;
-    ktstr_cli::test::run(args, &scope(&sources.tests))
+    ktstr_cli::test::run(args, &scope(&sources.tests, args.name().is_some()))
 }
 
 fn is_ours(target: &Target) -> bool {
     target.package == PACKAGE && target.kind == "test"
 }
 
-/// The tests that run unasked. The ignored ones are specimens of what goes wrong: other tests run those.
-fn scope(tests: &[TestFn]) -> Scope {
-    let tests: Vec<&TestFn> = tests.iter().filter(|test| is_ours(&test.target) && !test.ignored).collect();
+/// The tests that run unasked, or all that can be `named`. The ignored ones are specimens of what goes wrong, which other
+/// tests run, or take long.
+fn scope(tests: &[TestFn], named: bool) -> Scope {
+    let wanted = |test: &&TestFn| is_ours(&test.target) && !test.ignored && (named || test.target.name != PRESETS);
+    let tests: Vec<&TestFn> = tests.iter().filter(wanted).collect();
     let mut targets: Vec<&str> = tests.iter().map(|test| test.target.name.as_str()).collect();
     targets.sort_unstable();
     targets.dedup();
@@ -42,19 +47,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn specimens_are_left_to_their_tests() {
+    fn specimens_are_left_to_their_tests_and_presets_to_those_who_name_them() {
         let test = |package: &str, name: &str, path: &str, ignored| TestFn {
             target: Target { package: package.into(), kind: "test".into(), name: name.into() },
             path: path.into(),
             ignored,
         };
-        let scope = scope(&[
+        let tests = [
+            test("ktstr", "presets", "tiny", false),
             test("ktstr", "steady", "one", false),
             test("ktstr", "steady", "two", false),
             test("ktstr", "faults", "panics", true),
             test("other", "steady", "three", false),
-        ]);
-        assert_eq!(scope.cargo.join(" "), "--package ktstr --package xtask --test steady");
-        assert_eq!(scope.expected, ["one", "two"]);
+        ];
+        let unasked = scope(&tests, false);
+        assert_eq!(unasked.cargo.join(" "), "--package ktstr --package xtask --test steady");
+        assert_eq!(unasked.expected, ["one", "two"]);
+        let named = scope(&tests, true);
+        assert_eq!(named.cargo.join(" "), "--package ktstr --package xtask --test presets --test steady");
+        assert_eq!(named.expected, ["tiny", "one", "two"]);
     }
 }

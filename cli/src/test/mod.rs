@@ -52,6 +52,11 @@ pub struct Scope {
 }
 
 impl Args {
+    /// What the names of the tests must have in them, if anything.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// The tests that must leave a record of those in the scope; none when the runner is told more than a name.
     fn expected<'a>(&self, scope: &'a Scope) -> Vec<&'a str> {
         let chosen = |test: &&String| self.name.as_ref().is_none_or(|name| test.contains(name));

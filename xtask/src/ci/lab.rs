@@ -12,21 +12,46 @@ use xshell::Shell;
 /// Time limits, several times what the steps take on two busy cores.
 const BACKEND_LIMIT: &str = "20m";
 const TEST_LIMIT: &str = "10m";
+const PRESETS_LIMIT: &str = "20m";
+
+/// Presets that stand for the others: odd counts, SMT, a few dozen CPUs, and what can be said of nodes.
+const PRESETS: [&str; 12] = [
+    "tiny_1llc",
+    "odd_3llc",
+    "odd_7llc",
+    "smt_2llc",
+    "smt_3llc",
+    "medium_4llc",
+    "numa_2x2",
+    "numa_4x2",
+    "numa_line",
+    "numa_pairs",
+    "numa_memory_only",
+    "numa_uneven",
+];
 
 /// The tests of the kvm backend itself; they boot guests with one vCPU and with four.
 pub(super) fn backend(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
     let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
-    run(shell, kernel, BACKEND_LIMIT, integration_test(binaries, "ktstr-vmm", "kvm")?, &["--ignored"])
+    run(shell, kernel, BACKEND_LIMIT, integration_test(binaries, "ktstr-vmm", "kvm")?, &["--ignored"], 1)
 }
 
 /// The two-cgroup scheduler tests, from declaration to verdict.
 pub(super) fn scheduler_test(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
     let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
-    run(shell, kernel, TEST_LIMIT, integration_test(binaries, "ktstr", "steady")?, &[])
+    run(shell, kernel, TEST_LIMIT, integration_test(binaries, "ktstr", "steady")?, &[], 1)
 }
 
-/// Runs one test program, a test at a time, for guests are slow there.
-fn run(shell: &Shell, kernel: &Kernel, limit: &str, binary: &Binary, arguments: &[&str]) -> Result<()> {
+/// A dozen machines, each as it was declared.
+pub(super) fn presets(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
+    let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
+    let arguments: Vec<&str> = ["--exact"].into_iter().chain(PRESETS).collect();
+    let program = integration_test(binaries, "ktstr", "presets")?;
+    run(shell, kernel, PRESETS_LIMIT, program, &arguments, PRESETS.len() as u64)
+}
+
+/// Runs one test program, a test at a time, for guests are slow there. At least so many tests must pass.
+fn run(shell: &Shell, kernel: &Kernel, limit: &str, binary: &Binary, arguments: &[&str], at_least: u64) -> Result<()> {
     let program = binary.path.to_string_lossy();
     let mut words = vec!["kvm-lab", "--timeout", limit, "--", &program, "--test-threads=1"];
     words.extend(arguments);
@@ -37,6 +62,7 @@ fn run(shell: &Shell, kernel: &Kernel, limit: &str, binary: &Binary, arguments: 
     println!("$ {command}");
     let relayed = relay(&mut Command::from(command))?;
     ensure!(relayed.status.success(), "{} in the lab ended with {}", binary.target.name, relayed.status);
-    ensure!(Summary::of_libtest(&relayed.text).passed > 0, "no test has run in the lab");
+    let passed = Summary::of_libtest(&relayed.text).passed;
+    ensure!(passed >= at_least, "{passed} tests have run in the lab instead of {at_least}");
     Ok(())
 }

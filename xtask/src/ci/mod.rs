@@ -29,7 +29,7 @@ static OWN_PATH: OnceLock<PathBuf> = OnceLock::new();
 /// Check the whole project: format, lints, tidiness, documentation and every test
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Fuzz, and build a kernel from source and boot it, too: a quarter of an hour more
+    /// Fuzz, build a kernel from source and boot it, and boot the largest machines, too: twenty minutes more
     #[arg(long)]
     full: bool,
 }
@@ -55,9 +55,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let both = built.as_deref().zip(kernel.as_ref());
     report.step("the kvm backend, in the lab", || lab::backend(&shell, both));
     report.step("a scheduler test on kvm, in the lab", || lab::scheduler_test(&shell, both));
+    report.step("a dozen machines on kvm, in the lab", || lab::presets(&shell, both));
     if args.full {
         let path = report.step("build a kernel", || build_kernel(&shell));
         report.step("a scheduler test on it", || boot_built(&shell, path.as_deref()));
+        report.step("the largest machines", || largest_machines(both));
         let lab_tests = "test --quiet --package xtask --test kvm_lab -- --ignored";
         report.step("fuzzing", || run_plainly(xtask(&shell, &["fuzz", "--seconds", "10"])?));
         report.step("the lab itself", || run_plainly(cargo(&shell, lab_tests)));
@@ -105,6 +107,20 @@ fn build_kernel(shell: &Shell) -> Result<String> {
     println!("{output}");
     let spec = output.lines().find(|line| line.starts_with("path:"));
     spec.map(str::to_owned).with_context(|| format!("`kernel build {SOURCE}` named no kernel"))
+}
+
+/// The presets that take too long for every day.
+fn largest_machines(needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
+    let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
+    let mut command = Command::new(&binaries::integration_test(binaries, "ktstr", "presets")?.path);
+    command
+        .args(["--ignored", "--test-threads=2"])
+        .env("KTSTR_ACCEL", "tcg")
+        .env("KTSTR_KERNEL", format!("path:{}", kernel.dir.display()));
+    let relayed = relay(&mut command)?;
+    ensure!(relayed.status.success(), "the test program ended with {}", relayed.status);
+    ensure!(Summary::of_libtest(&relayed.text).passed > 0, "no test has run");
+    Ok(())
 }
 
 fn boot_built(shell: &Shell, spec: Option<&str>) -> Result<()> {
