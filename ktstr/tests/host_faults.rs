@@ -7,10 +7,10 @@ mod support;
 
 use ktstr::prelude::*;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use support::limits::small_disk;
 use support::patched::tests_kernel;
 use support::{Specimen, wait_until_gone};
 
@@ -113,29 +113,24 @@ fn guest_that_never_says_hello() {
 #[test]
 fn full_cache_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let target = std::ffi::CString::new(dir.path().to_str().unwrap()).unwrap();
     let mut specimen = Specimen::new("good").env("KTSTR_CACHE_DIR", dir.path()).env("KTSTR_KERNEL", any_kernel());
-    let (uid, gid) = (format!("0 {} 1", uid()), format!("0 {} 1", gid()));
-    let mount = move || {
-        // SAFETY: system calls between fork and exec, on strings that were made before.
-        unsafe {
-            if libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            fs::write("/proc/self/setgroups", "deny")?;
-            fs::write("/proc/self/uid_map", &uid)?;
-            fs::write("/proc/self/gid_map", &gid)?;
-            let (kind, options) = (c"tmpfs".as_ptr(), c"size=64k".as_ptr());
-            if libc::mount(kind, target.as_ptr(), kind, 0, options.cast()) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-        }
-        Ok(())
-    };
-    // SAFETY: the closure makes system calls; what it allocates is safe because this process has just been made and the
-    // specimen's parent holds no allocator lock while it spawns.
-    unsafe { specimen.command().pre_exec(mount) };
-    specimen.run().expect("Inconclusive", &["No space left on device"]);
+    small_disk(&mut specimen, dir.path(), c"size=64k");
+    specimen.run().expect("Inconclusive", &["No space left on device", "make room on the disk"]);
+}
+
+#[test]
+fn full_disk_for_records() {
+    let mut specimen = Specimen::new("good");
+    let dir = specimen.records_dir();
+    fs::create_dir_all(&dir).unwrap();
+    small_disk(&mut specimen, &dir, c"size=4k");
+    let child = specimen.spawn();
+    let mark = format!("ktstr-{}", child.id());
+    let done = child.wait_with_output().unwrap();
+    let output = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success() && output.contains("No space left on device"), "{output}");
+    wait_until_gone(&mark);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
 }
 
 #[test]
@@ -184,14 +179,4 @@ fn any_kernel() -> String {
 fn leftovers(dir: &Path) -> Vec<String> {
     let output = Command::new("find").arg(dir).args(["-name", ".*.tmp", "-o", "-name", ".*.lock"]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
-}
-
-fn uid() -> u32 {
-    // SAFETY: no arguments, cannot fail.
-    unsafe { libc::getuid() }
-}
-
-fn gid() -> u32 {
-    // SAFETY: no arguments, cannot fail.
-    unsafe { libc::getgid() }
 }

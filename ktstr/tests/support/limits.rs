@@ -1,8 +1,12 @@
 //! Surroundings that lack something, made for one process.
 
 use super::Specimen;
+use std::ffi::{CStr, CString};
+use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 
 /// The specimen may have no more than this of a resource (getrlimit(2)).
 pub(crate) fn limit(specimen: &mut Specimen, resource: libc::__rlimit_resource_t, most: u64) {
@@ -42,6 +46,27 @@ pub(crate) fn refuse_threads(specimen: &mut Specimen) {
     };
     // SAFETY: the closure makes system calls and allocates nothing.
     unsafe { specimen.command().pre_exec(set) };
+}
+
+/// The specimen finds a disk of this size (tmpfs(5)) at this directory, in a mount namespace of its own.
+pub(crate) fn small_disk(specimen: &mut Specimen, dir: &Path, size: &'static CStr) {
+    let target = CString::new(dir.as_os_str().as_bytes()).unwrap();
+    // SAFETY: no arguments, cannot fail.
+    let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
+    let (uid_map, gid_map) = (format!("0 {uid} 1"), format!("0 {gid} 1"));
+    let mount = move || {
+        // SAFETY: plain system call.
+        check(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) })?;
+        fs::write("/proc/self/setgroups", "deny")?;
+        fs::write("/proc/self/uid_map", &uid_map)?;
+        fs::write("/proc/self/gid_map", &gid_map)?;
+        let kind = c"tmpfs".as_ptr();
+        // SAFETY: a system call on strings that outlive it.
+        check(unsafe { libc::mount(kind, target.as_ptr(), kind, 0, size.as_ptr().cast()) })
+    };
+    // SAFETY: the closure makes system calls; what it allocates is safe because this process has just been made and its
+    // parent holds no allocator lock while it spawns.
+    unsafe { specimen.command().pre_exec(mount) };
 }
 
 fn statement(code: u32, k: u32, (jt, jf): (u8, u8)) -> libc::sock_filter {

@@ -49,7 +49,8 @@ impl Files {
         VmConfig {
             kernel: kernel.to_owned(),
             initramfs,
-            machine: Machine::new(topology, 512 << 20),
+            // A large machine needs more to boot a kernel, whatever it really runs.
+            machine: Machine::new(topology, u64::max(512, 6 * u64::from(topology.cpus())) << 20),
             reserved_bytes: 16 << 20,
             timers: None,
             kargs: Vec::new(),
