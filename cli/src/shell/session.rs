@@ -22,7 +22,7 @@ const LOOK_IDLY_EVERY: Duration = Duration::from_millis(10);
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Lines of the console that explain an end.
-const LAST_LINES: usize = 12;
+const LAST_LINES: usize = 40;
 /// As much of the console as is kept for that.
 const KEPT_BYTES: usize = 16 << 10;
 
