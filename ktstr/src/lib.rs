@@ -38,6 +38,7 @@ pub use host::run::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
 pub use host::{
     console::last_lines,
+    limits::{KernelLimit, check as check_kernel},
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
 };
 pub use ktstr_macros::ktstr_test;

@@ -10,6 +10,9 @@ use ktstr_wire::{ExitStatus, GuestMessage, HostMessage, Reserved, Run, Stream};
 use std::collections::VecDeque;
 use std::fs::File;
 
+/// Pieces of the console, and of a program's output, that are taken before they are shown.
+const PIECES_AT_ONCE: usize = 16;
+
 /// A running guest.
 pub(super) struct Guest {
     vm: Vm,
@@ -56,7 +59,6 @@ impl Guest {
         // In the reverse order, so that nothing is missed that came before what is seen here.
         let exit = self.vm.exit();
         let control = self.vm.read_control()?;
-        let console = self.vm.read_console()?;
         self.control.push(&control);
         let mut news = Vec::new();
         let mut ends = Vec::new();
@@ -68,10 +70,18 @@ impl Guest {
                 _ => {}
             }
         }
-        if !console.is_empty() {
+        // A guest may write as fast as this reads. At the end all of it is wanted, and no more is coming.
+        let limit = if ends.is_empty() && exit.is_none() { PIECES_AT_ONCE } else { usize::MAX };
+        for _ in 0..limit {
+            let console = self.vm.read_console()?;
+            if console.is_empty() {
+                break;
+            }
             news.push(News::Console(console));
         }
-        while let Some(frame) = self.from_guest.pop().context("the guest has damaged the memory that it shares")? {
+        for _ in 0..limit {
+            let frame = self.from_guest.pop().context("the guest has damaged the memory that it shares")?;
+            let Some(frame) = frame else { break };
             if let GuestMessage::Output { stream, bytes } = decode(&frame)? {
                 news.push(News::Output(stream, bytes));
             }

@@ -86,13 +86,15 @@ fn session(args: &Args) -> Result<u8> {
     if kernel.meta.config_hash.is_some() {
         kernel.require(ktstr::REQUIRED_OPTIONS)?;
     }
+    let default_bytes = BASE_RAM_BYTES + u64::from(args.topology.cpus()) * RAM_PER_CPU_BYTES;
+    let machine = Machine::new(args.topology, args.memory.unwrap_or(default_bytes));
+    ktstr::check_kernel(&kernel, &machine)?;
     let (accel, why) = accel.choose()?;
     let need_bytes = Reserved::<MappedRegion>::bytes_for(payload.len_bytes as usize) as u64;
-    let default_bytes = BASE_RAM_BYTES + u64::from(args.topology.cpus()) * RAM_PER_CPU_BYTES;
     let config = VmConfig {
         kernel: kernel.vmlinux(),
         initramfs: ktstr::boot_image(&cache)?.path,
-        machine: Machine::new(args.topology, args.memory.unwrap_or(default_bytes)),
+        machine,
         reserved_bytes: need_bytes.next_multiple_of(RESERVED_STEP_BYTES),
         kargs: settings.kargs.clone(),
         seed: settings.seed,

@@ -5,7 +5,7 @@ use ktstr_wire::{Machine, Topology};
 
 /// Why a kernel cannot run on the whole of a machine.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum KernelLimit {
+pub enum KernelLimit {
     /// It would leave CPUs out.
     #[error(
         "topology {topology} has {} CPUs and the kernel takes {limit} (CONFIG_NR_CPUS): the nearest that works is {}",
@@ -41,7 +41,7 @@ struct Limits {
 ///
 /// # Errors
 /// What it would leave out.
-pub(crate) fn check(kernel: &Kernel, machine: &Machine) -> Result<(), KernelLimit> {
+pub fn check(kernel: &Kernel, machine: &Machine) -> Result<(), KernelLimit> {
     Limits::of(kernel).check(machine)
 }
 

@@ -5,7 +5,7 @@ mod budget;
 mod conform;
 pub(crate) mod console;
 mod judge;
-mod limits;
+pub(crate) mod limits;
 mod observations;
 mod phases;
 pub(crate) mod prepare;
