@@ -1,12 +1,15 @@
 //! The messages of guest and host.
 
-use ktstr_wire::message::{decode, encode};
+use ktstr_wire::message::{HostMessage, decode, encode};
 use ktstr_wire::{ExitStatus, GuestMessage, Run, Stream};
 
 /// What can be decoded means the same when it is encoded again.
 pub(crate) fn run(bytes: &[u8]) {
     if let Ok(message) = decode::<GuestMessage>(bytes) {
         assert_eq!(decode::<GuestMessage>(&encode(&message)).ok(), Some(message));
+    }
+    if let Ok(message) = decode::<HostMessage>(bytes) {
+        assert_eq!(decode::<HostMessage>(&encode(&message)).ok(), Some(message));
     }
     if let Ok(order) = decode::<Run>(bytes) {
         assert_eq!(decode::<Run>(&encode(&order)).ok(), Some(order));
@@ -21,5 +24,6 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         encode(&GuestMessage::Report(b"{}".to_vec())),
         encode(&GuestMessage::Exited { status: ExitStatus::Signal(9), at_ns: 3 }),
         encode(&GuestMessage::Fault("why".to_owned())),
+        encode(&HostMessage::Input(b"in".to_vec())),
     ]
 }

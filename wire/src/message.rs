@@ -136,7 +136,7 @@ pub struct WindowSize {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostMessage {
     /// Bytes for the program to read, at most [`MAX_INPUT_BYTES`].
-    Input(Vec<u8>),
+    Input(#[serde(with = "serde_bytes")] Vec<u8>),
     /// There will be no more of them.
     InputEnd,
     /// The terminal has another size now.

@@ -13,6 +13,7 @@ mod kvm;
 mod lab;
 mod pack;
 mod process;
+mod ring;
 mod row;
 mod rss;
 mod steady;
@@ -48,6 +49,8 @@ enum Name {
     Author,
     /// Packing the payload when nothing has changed
     Pack,
+    /// The ring against memcpy and against COM2
+    Ring,
     /// A test under software emulation
     Tcg,
     /// From a machine's making to its guest's hello, for up to 252 CPUs, under software emulation
@@ -95,6 +98,7 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
     match name {
         Name::Author => author::measure(rounds),
         Name::Pack => pack::measure(rounds),
+        Name::Ring => ring::measure(rounds),
         Name::Tcg => tcg::measure(rounds),
         Name::Hello => hello::tcg(rounds),
         Name::HelloKvm => lab::measure(&label(name), hello::PROGRAM, rounds),

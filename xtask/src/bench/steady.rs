@@ -16,6 +16,8 @@ pub(super) const PROGRAM: &str = "steady";
 pub(super) const STEADY: &str = "steady";
 /// The test with two declared cgroups.
 pub(super) const TWO_CGROUPS: &str = "declared_cgroups";
+/// The measurement of both ways from guest to host.
+pub(super) const CHANNELS: &str = "channels";
 /// Patience with a guest that other work on this machine slows down, which is a figure here and no failure.
 const BOOT_TIMEOUT_S: &str = "600";
 
