@@ -124,7 +124,44 @@ fn with_patched(function: &str, code: &[u8]) -> support::Outcome {
 fn vcpu_stuck_in_the_kernel_fails() {
     let outcome = with_patched(CRASH, SPIN);
     outcome.expect("Fail", &["scenario_ends: after 20 s the host still waited for the end of the test binary"]);
-    outcome.expect("Fail", &["the kernel does not answer the SysRq key 8"]);
+    outcome.expect("Fail", &["the kernel printed nothing for SysRq keys until an NMI made it panic"]);
+    let dumps = &outcome.record.guest.dumps;
+    assert!(dumps.contains("NMI: Not continuing") && dumps.contains("RIP: 0010:sysrq_handle_crash"), "{dumps}");
+}
+
+#[ktstr_test(cores = 2, duration_s = 0.1)]
+#[ignore = "a specimen: run by guest_without_time_for_its_agent_fails"]
+fn hogs_cpus(_ctx: &Ctx) -> Result<AssertResult> {
+    // Nothing is left for others: neither by the limit for real-time tasks nor by the fair tasks' own server.
+    fs::write("/proc/sys/kernel/sched_rt_runtime_us", "-1")?;
+    for cpu in 0..2 {
+        let _ = fs::write(format!("/sys/kernel/debug/sched/fair_server/cpu{cpu}/runtime"), "0");
+        std::thread::spawn(move || hog(cpu));
+    }
+    hog(0)
+}
+
+/// Keeps a CPU from everything but interrupts.
+fn hog(cpu: usize) -> ! {
+    // SAFETY: plain data, and calls that look at it.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set);
+        libc::sched_setscheduler(0, libc::SCHED_FIFO, &libc::sched_param { sched_priority: 90 });
+    }
+    loop {
+        std::hint::black_box(());
+    }
+}
+
+#[test]
+fn guest_without_time_for_its_agent_fails() {
+    let outcome = Clean::new(Specimen::new("hogs_cpus")).run(|_, _| {});
+    outcome.expect("Fail", &["scenario_ends: after 20 s the host still waited for the end of the test binary"]);
+    // Where the kernel prints by a thread, that has no time either, and only a panic prints what SysRq keys brought.
+    let dumps = &outcome.record.guest.dumps;
+    assert!(dumps.contains("Show State") && dumps.contains("task:hogs_cpus"), "{dumps}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ const COMMON: &[&str] = &[
      load_revocation_certificate_list",
     // The host's SysRq keys ask for dumps, which distributions let no keyboard do. Without such a key nothing changes.
     "sysrq_always_enabled",
+    // A kernel that does not answer those gets an NMI. No other comes unless something is broken, and then it should end.
+    "unknown_nmi_panic",
     // The agent, in the initramfs.
     "rdinit=/init",
 ];

@@ -46,6 +46,9 @@ pub(crate) trait Machine: Send {
     /// As [`crate::Vm::send_break`].
     fn send_break(&mut self) -> Result<(), Error>;
 
+    /// As [`crate::Vm::send_nmi`].
+    fn send_nmi(&mut self) -> Result<(), Error>;
+
     /// Why the machine stopped, once it has.
     fn exit(&mut self) -> Option<Exit>;
 

@@ -119,6 +119,15 @@ impl Vm {
         self.machine.send_break()
     }
 
+    /// Interrupts the first CPU whether it takes interrupts or not. A Linux that is told to (`unknown_nmi_panic`) panics, and
+    /// then prints where that CPU is and all that it has not printed yet.
+    ///
+    /// # Errors
+    /// When the machine is gone.
+    pub fn send_nmi(&mut self) -> Result<(), Error> {
+        self.machine.send_nmi()
+    }
+
     /// Why the machine stopped, once it has.
     pub fn exit(&mut self) -> Option<Exit> {
         self.machine.exit()

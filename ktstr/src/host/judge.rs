@@ -123,12 +123,10 @@ fn waited_for(overdue: &Overdue, seen: &Observations) -> String {
     }
     match &seen.asked {
         Some(Asked::Answered) => text.push_str("; the record has the kernel's dumps"),
-        Some(Asked::Silence(key)) => {
-            let _ = write!(
-                text,
-                "; the kernel does not answer the SysRq key {key}: it serves no interrupts, or did not yet"
-            );
-        }
+        Some(Asked::Forced) => text.push_str(
+            "; the kernel printed nothing for SysRq keys until an NMI made it panic: the record has what it printed then",
+        ),
+        Some(Asked::Silence) => text.push_str("; the kernel answers neither SysRq keys nor an NMI"),
         Some(Asked::Failed(why)) => {
             let _ = write!(text, "; the kernel could not be asked for dumps: {why}");
         }
@@ -319,12 +317,11 @@ mod tests {
         let overdue = |phase, guest_had_it| {
             let overdue = Overdue { phase, limit: Duration::from_secs(60), guest_had_it };
             move |seen: &mut Observations| {
-                let asked = Some(Asked::Silence('8'));
+                let asked = Some(Asked::Silence);
                 *seen = Observations { overdue: Some(overdue), asked, ..Observations::default() };
             }
         };
-        let hello =
-            "after 60 s the host still waited for the agent's hello; the kernel does not answer the SysRq key 8";
+        let hello = "after 60 s the host still waited for the agent's hello; the kernel answers neither SysRq";
         check(overdue(Phase::Hello, true), "Inconclusive", hello);
         check(overdue(Phase::Scenario, true), "Fail", "scenario_ends: after 60 s");
         check(overdue(Phase::Scenario, false), "Inconclusive", "the host kept the guest from running");

@@ -14,7 +14,7 @@ use crate::placement::{Part, Plan, Report};
 use crate::serial_log::SerialLog;
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
-    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_pit_config,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi, kvm_pit_config,
     kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
@@ -25,11 +25,15 @@ use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 /// APIC ids from here on need what [`allow_wide_apic_ids`] asks for.
 const FIRST_WIDE_APIC_ID: u32 = 255;
 
+/// Where interrupt messages to APIC id 0 go, and the delivery mode of a non-maskable one.
+const MSI_ADDRESS: u32 = 0xfee0_0000;
+const MSI_NMI: u32 = 0b100 << 8;
+
 /// A machine. The fields are in the order in which they may be dropped.
 pub(crate) struct KvmMachine {
     threads: VcpuThreads,
     ports: Arc<Ports>,
-    _vm: VmFd,
+    vm: VmFd,
 }
 
 impl KvmMachine {
@@ -84,7 +88,7 @@ impl KvmMachine {
         if let Some((plan, report)) = placing {
             plan.book_threads(report, placed);
         }
-        Ok(Self { threads, ports, _vm: vm })
+        Ok(Self { threads, ports, vm })
     }
 }
 
@@ -100,6 +104,13 @@ impl Machine for KvmMachine {
 
     fn send_break(&mut self) -> Result<(), crate::Error> {
         Ok(self.ports.send_break().map_err(Error::from)?)
+    }
+
+    fn send_nmi(&mut self) -> Result<(), crate::Error> {
+        // An interrupt message (SDM volume 3, section 12.11) to APIC id 0: unlike a vCPU's own call it needs no thread.
+        let message = kvm_msi { address_lo: MSI_ADDRESS, data: MSI_NMI, ..Default::default() };
+        let sent = self.vm.signal_msi(message).map_err(Error::call("send an NMI to a vCPU (KVM_SIGNAL_MSI)"));
+        sent.map(drop).map_err(crate::Error::from)
     }
 
     fn exit(&mut self) -> Option<Exit> {

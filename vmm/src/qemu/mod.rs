@@ -104,6 +104,12 @@ pub enum Error {
         /// What QEMU said.
         stderr: String,
     },
+    /// It does not take the command.
+    #[error("cannot send an NMI to the guest: {source}")]
+    Nmi {
+        /// What came back.
+        source: io::Error,
+    },
     /// Nothing can be typed.
     #[error("cannot {action} the guest's console: {source}")]
     Input {
@@ -178,6 +184,11 @@ impl Machine for QemuMachine {
     fn send_break(&mut self) -> Result<(), crate::Error> {
         let sent = self.process.execute("chardev-send-break", json!({ "id": args::COM1 }));
         sent.map_err(|source| Error::Input { action: "send a BREAK to", source })?;
+        Ok(())
+    }
+
+    fn send_nmi(&mut self) -> Result<(), crate::Error> {
+        self.process.execute("inject-nmi", json!({})).map_err(|source| Error::Nmi { source })?;
         Ok(())
     }
 

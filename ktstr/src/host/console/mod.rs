@@ -39,6 +39,8 @@ pub(crate) struct Console {
     line: Vec<u8>,
     line_began: Duration,
     in_dump: bool,
+    /// Whether trouble from now on is the host's doing.
+    is_forced: bool,
     text: Ends,
     dumps: Ends,
     splats: Splats,
@@ -52,6 +54,7 @@ impl Console {
             line: Vec::new(),
             line_began: Duration::ZERO,
             in_dump: false,
+            is_forced: false,
             text: Ends::new(MAX_TEXT_BYTES),
             dumps: Ends::new(MAX_DUMP_BYTES),
             splats: Splats::default(),
@@ -85,6 +88,11 @@ impl Console {
         self.in_dump = true;
     }
 
+    /// A panic from now on is the host's doing, and nothing that was found.
+    pub(crate) fn expect_panic(&mut self) {
+        self.is_forced = true;
+    }
+
     /// What was said, in the end.
     pub(crate) fn end(mut self) -> ConsoleSeen {
         if !self.line.is_empty() {
@@ -105,7 +113,9 @@ impl Console {
         let text = text.trim_end();
         self.in_dump |= text.ends_with(dump::BEGINS);
         // In a dump, too: anybody can print its first line.
-        self.splats.take(text);
+        if !self.is_forced {
+            self.splats.take(text);
+        }
         if self.in_dump { &mut self.dumps } else { &mut self.text }.push(&line);
         self.in_dump &= !text.ends_with(dump::ENDS);
     }
