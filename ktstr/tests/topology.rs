@@ -21,3 +21,8 @@ fn two_nodes(ctx: &Ctx) -> Result<AssertResult> {
 fn three_llcs(ctx: &Ctx) -> Result<AssertResult> {
     scenarios::steady(ctx)
 }
+
+#[ktstr_test(llcs = 2, cores = 3, threads = 4, numa_nodes = 2)]
+fn four_threads_and_an_odd_number_of_cores(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
