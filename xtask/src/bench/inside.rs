@@ -15,7 +15,9 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
     match name {
         Name::Kvm => kvm::measure(&bed, rounds),
         Name::HelloKvm => hello::kvm(&bed, rounds),
-        Name::Rss => rss::measure(&bed),
-        Name::Author | Name::Pack | Name::Ring | Name::Tcg | Name::Hello => bail!("this is not measured in the lab"),
+        Name::Rss => rss::kvm(&bed),
+        Name::Author | Name::Pack | Name::Ring | Name::Tcg | Name::Hello | Name::RssTcg => {
+            bail!("this is not measured in the lab")
+        }
     }
 }

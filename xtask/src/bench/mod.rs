@@ -61,6 +61,8 @@ enum Name {
     Kvm,
     /// Memory of our monitor on KVM in the lab
     Rss,
+    /// Memory of our process and QEMU's under software emulation
+    RssTcg,
 }
 
 /// Measures.
@@ -100,6 +102,7 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
         Name::Pack => pack::measure(rounds),
         Name::Ring => ring::measure(rounds),
         Name::Tcg => tcg::measure(rounds),
+        Name::RssTcg => rss::tcg(),
         Name::Hello => hello::tcg(rounds),
         Name::HelloKvm => lab::measure(&label(name), hello::PROGRAM, rounds),
         Name::Kvm | Name::Rss => lab::measure(&label(name), steady::PROGRAM, rounds),

@@ -1,14 +1,15 @@
-//! In the lab: what our monitor's process holds in memory besides the guest's RAM.
+//! What a machine holds in memory besides the guest's RAM: our process in the lab, ours and QEMU's under emulation.
 
 use super::row::{Budget, Row};
-use super::steady::{Bed, TWO_CGROUPS};
+use super::steady::{Bed, PROGRAM, TWO_CGROUPS};
 use anyhow::{Context, Result, ensure};
+use ktstr_cli::setup::{self, Group};
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// What guest RAM is mapped from.
-const GUEST_RAM: &str = "/dev/zero";
+/// What guest RAM is mapped from, on either backend.
+const GUEST_RAM: [&str; 2] = ["/dev/zero", "/memfd:ktstr-ram"];
 
 const BUDGET: Budget = Budget::Value(8.0);
 const MIB: f64 = 1024.0;
@@ -23,30 +24,41 @@ type Resident = BTreeMap<String, u64>;
 ///
 /// # Errors
 /// When the test never had a guest.
-pub(super) fn measure(bed: &Bed) -> Result<Vec<Row>> {
-    let most = watch(bed)?;
-    let all_kib: u64 = most.values().sum();
-    let mut rows = vec![Row::new("rss: besides guest RAM, at most", "MiB", &[all_kib as f64 / MIB]).within(BUDGET)];
+pub(super) fn kvm(bed: &Bed) -> Result<Vec<Row>> {
+    let (all, parts) = rows("kvm", &watch(bed, "kvm")?);
+    Ok([vec![all.within(BUDGET)], parts].concat())
+}
+
+/// Measures under emulation, where QEMU's translated code is most of it.
+///
+/// # Errors
+/// As [`kvm`].
+pub(super) fn tcg() -> Result<Vec<Row>> {
+    setup::ensure(&[Group::Emulator])?;
+    let (all, parts) = rows("tcg", &watch(&Bed::prepare(PROGRAM)?, "tcg")?);
+    Ok([vec![all], parts].concat())
+}
+
+/// The sum, and the largest parts.
+fn rows(accel: &str, most: &Resident) -> (Row, Vec<Row>) {
+    let row = |what: String, kib: u64| Row::new(format!("rss: {accel}: {what}"), "MiB", &[kib as f64 / MIB]);
     let mut parts: Vec<(&String, &u64)> = most.iter().collect();
     parts.sort_by_key(|(_, kib)| std::cmp::Reverse(**kib));
-    let row = |(name, kib): (&String, &u64)| Row::new(format!("rss: of which {name}"), "MiB", &[*kib as f64 / MIB]);
-    rows.extend(parts.into_iter().take(SHOWN).map(row));
-    Ok(rows)
+    let parts = parts.into_iter().take(SHOWN).map(|(name, kib)| row(format!("of which {name}"), *kib));
+    (row("besides guest RAM, at most".to_owned(), total(most)), parts.collect())
 }
 
 /// What was resident besides guest RAM when it was most, while there was guest RAM.
-fn watch(bed: &Bed) -> Result<Resident> {
+fn watch(bed: &Bed, accel: &str) -> Result<Resident> {
     let run_id = format!("bench-{}", std::process::id());
-    let mut command = bed.command(TWO_CGROUPS, "kvm", &run_id);
+    let mut command = bed.command(TWO_CGROUPS, accel, &run_id);
     let mut child = command.stdout(Stdio::null()).spawn().context("cannot start the test program")?;
-    let smaps = format!("/proc/{}/smaps", child.id());
     let mut most = Resident::new();
     let status = loop {
         if let Some(status) = child.try_wait().context("cannot wait for the test program")? {
             break status;
         }
-        // It may have ended a moment ago: then there is nothing to read, and that is seen in the next round.
-        let mut resident = parse(&std::fs::read_to_string(&smaps).unwrap_or_default());
+        let mut resident = resident(child.id());
         if resident.remove("guest RAM").is_some() && total(&resident) > total(&most) {
             most = resident;
         }
@@ -57,6 +69,24 @@ fn watch(bed: &Bed) -> Result<Resident> {
     }
     ensure!(!most.is_empty(), "the test was never seen with a guest's memory");
     Ok(most)
+}
+
+/// What a process and its children hold. One that ended a moment ago has nothing to read, which is seen in the next round.
+fn resident(pid: u32) -> Resident {
+    let mut sums = Resident::new();
+    for pid in children(pid).into_iter().chain([pid.to_string()]) {
+        for (name, kib) in parse(&std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default()) {
+            *sums.entry(name).or_default() += kib;
+        }
+    }
+    sums
+}
+
+/// Children of any thread of a process (proc_tid_children(5)).
+fn children(pid: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn total(resident: &Resident) -> u64 {
@@ -83,7 +113,7 @@ fn parse(smaps: &str) -> Resident {
 fn name_of(path: Option<&str>) -> String {
     match path {
         None => "anonymous memory".to_owned(),
-        Some(path) if path == GUEST_RAM => "guest RAM".to_owned(),
+        Some(path) if GUEST_RAM.contains(&path) => "guest RAM".to_owned(),
         Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
     }
 }
