@@ -13,6 +13,11 @@ use xshell::Shell;
 const BACKEND_LIMIT: &str = "20m";
 const TEST_LIMIT: &str = "10m";
 const PRESETS_LIMIT: &str = "20m";
+const FAULTS_LIMIT: &str = "20m";
+
+/// What goes wrong with a machine, as far as it is another thing under kvm.
+const FAULTS: [&str; 3] =
+    ["triple_fault_is_inconclusive", "guest_that_resets_at_once_ends_there", "suspended_host_changes_no_verdict"];
 
 /// Presets that stand for the others: odd counts, SMT, a few dozen CPUs, and what can be said of nodes.
 const PRESETS: [&str; 12] = [
@@ -48,6 +53,14 @@ pub(super) fn presets(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Res
     let arguments: Vec<&str> = ["--exact"].into_iter().chain(PRESETS).collect();
     let program = integration_test(binaries, "ktstr", "presets")?;
     run(shell, kernel, PRESETS_LIMIT, program, &arguments, PRESETS.len() as u64)
+}
+
+/// Machines to which something happens, or that do something to themselves.
+pub(super) fn faults(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
+    let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
+    let arguments: Vec<&str> = ["--exact"].into_iter().chain(FAULTS).collect();
+    let program = integration_test(binaries, "ktstr", "vm_faults")?;
+    run(shell, kernel, FAULTS_LIMIT, program, &arguments, FAULTS.len() as u64)
 }
 
 /// Runs one test program, a test at a time, for guests are slow there. At least so many tests must pass.
