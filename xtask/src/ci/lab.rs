@@ -16,8 +16,12 @@ const PRESETS_LIMIT: &str = "20m";
 const FAULTS_LIMIT: &str = "20m";
 
 /// What goes wrong with a machine, as far as it is another thing under kvm.
-const FAULTS: [&str; 3] =
-    ["triple_fault_is_inconclusive", "guest_that_resets_at_once_ends_there", "suspended_host_changes_no_verdict"];
+const FAULTS: [&str; 4] = [
+    "vcpu_stuck_in_the_kernel_fails",
+    "triple_fault_is_inconclusive",
+    "guest_that_resets_at_once_ends_there",
+    "suspended_host_changes_no_verdict",
+];
 
 /// Presets that stand for the others: odd counts, SMT, a few dozen CPUs, and what can be said of nodes.
 const PRESETS: [&str; 12] = [
