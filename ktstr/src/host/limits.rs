@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn refuses_what_the_kernel_would_leave_out() {
         check(32, 8, Ok(()));
-        check(31, 8, Err("has 32 CPUs and the kernel takes 31 (CONFIG_NR_CPUS): the nearest that works is 3,3,4,2"));
+        check(31, 8, Err("has 32 CPUs and the kernel takes 31 (CONFIG_NR_CPUS): the nearest that works is 4,4,3,2"));
         check(1, 8, Err("the nearest that works is 1,1,1,1"));
         check(8192, 4, Err("has 5 NUMA nodes and the kernel takes 4"));
     }
