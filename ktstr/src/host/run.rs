@@ -158,7 +158,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         initramfs: boot.path.clone(),
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
-        timers: if accel == Chosen::Tcg { timers::of(&kernel) } else { None },
+        timers: timers::of(&kernel),
         kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,

@@ -2,11 +2,13 @@
 
 use super::cpuid::{self, CpuIdTemplate};
 use super::devices::Ports;
+use super::early_clock::EarlyClock;
 use super::limits::Limits;
 use super::threads::VcpuThreads;
 use super::{Error, acpi, boot, exits, system, vcpu};
 use crate::apic_id::ApicIds;
 use crate::config::VmConfig;
+use crate::host_cpus;
 use crate::layout::{self, KVM_IDENTITY_MAP_GPA, KVM_TSS_GPA};
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
@@ -53,7 +55,7 @@ impl KvmMachine {
         let supported = system::supported_cpuid(&kvm)?;
         let topology = config.machine.topology;
         let ids = Limits::of(&kvm, cpuid::model_of(&supported)).apic_ids(topology)?;
-        let cmdline = crate::cmdline::build(config, &kernel_words(&ids))?;
+        let cmdline = crate::cmdline::build(config, &kernel_words(&ids, shares_host_cpus(&ids)))?;
         let template = CpuIdTemplate::new(&supported, topology);
         Ok(Self::build(&kvm, config, (&ids, template), ram, &cmdline, (console, control), placing)?)
     }
@@ -82,9 +84,10 @@ impl KvmMachine {
         if let Some(boot_vcpu) = vcpus.first() {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
+        let clock = vcpus.first().and_then(|boot_vcpu| early_clock(config, ids, ram, boot_vcpu));
         let ports = Arc::new(Ports::new(&vm, console, control)?);
         let places = placing.as_ref().map(|(plan, _)| plan.places()).unwrap_or_default();
-        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places)?;
+        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places, clock)?;
         if let Some((plan, report)) = placing {
             plan.book_threads(report, placed);
         }
@@ -126,13 +129,28 @@ impl Machine for KvmMachine {
     }
 }
 
+/// Whether vCPUs must wait for each other to get to a CPU of the host.
+fn shares_host_cpus(ids: &ApicIds) -> bool {
+    ids.all().count() > host_cpus::usable().len()
+}
+
+/// The clock at once, armed, where idle vCPUs that tick would keep others waiting. What the host cannot do costs time only.
+fn early_clock(config: &VmConfig, ids: &ApicIds, ram: &GuestRam, boot_vcpu: &VcpuFd) -> Option<EarlyClock> {
+    let code = config.timers.filter(|_| shares_host_cpus(ids))?.code?;
+    EarlyClock::new(&code, ram).filter(|clock| clock.arm(boot_vcpu).is_ok())
+}
+
 /// What this backend adds to the kernel command line.
-fn kernel_words(ids: &ApicIds) -> Vec<String> {
+fn kernel_words(ids: &ApicIds, shares_host_cpus: bool) -> Vec<String> {
     // There is no bus to be looked for.
     let mut words = vec!["no_timer_check".to_owned(), "pci=off".to_owned()];
     if ids.max() >= FIRST_WIDE_APIC_ID {
         // KVM's interrupt controller for devices reaches only the first 255 CPUs.
         words.push("irqaffinity=0-7".to_owned());
+    }
+    if shares_host_cpus {
+        // CPUs that were all started at once spin until their turn comes, and take the host's from the one that has it.
+        words.push("cpuhp.parallel=0".to_owned());
     }
     words
 }

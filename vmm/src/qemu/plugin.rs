@@ -4,7 +4,7 @@
 use super::Version;
 use super::args::ICOUNT_SHIFT;
 use crate::memfd;
-use crate::timers::{KernelTimers, TimerCode};
+use crate::timers::{KernelTimers, TimerCode, variable_gpa};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,10 +23,6 @@ const TURN_NS: u64 = 500_000;
 
 /// Counts a second of the emulated TSC under `-icount` and of the local APIC's timer (hw/intc/apic.c): nanoseconds.
 pub(super) const TIMER_HZ: u64 = 1_000_000_000;
-
-/// Where a kernel's image is mapped (arch/x86/include/asm/page_64_types.h, `__START_KERNEL_map`): its first byte stands for
-/// guest-physical address 0 as long as the image is where its ELF file says.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
 /// The plugin as a file without a path, if this release needs it.
 ///
@@ -55,7 +51,7 @@ pub(super) fn option(fd: RawFd, ram: (RawFd, u64), timers: Option<&KernelTimers>
 fn stores(option: &mut String, (ram, ram_bytes): (RawFd, u64), hz: u64, code: &TimerCode) {
     let _ = write!(option, ",ram={ram},place={}", code.tsc_init.cast_signed());
     for (variable, value) in [(code.lapic_timer_period, TIMER_HZ / hz), (code.finished_booting, 1)] {
-        if let Some(gpa) = variable.checked_sub(KERNEL_MAP).filter(|gpa| gpa + 4 <= ram_bytes) {
+        if let Some(gpa) = variable_gpa(variable, ram_bytes) {
             let _ = write!(option, ",offset={gpa},value={value}");
         }
     }
