@@ -5,9 +5,10 @@
 
 mod support;
 
+use ktstr::Record;
 use ktstr::prelude::*;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use support::limits::small_disk;
@@ -55,6 +56,37 @@ fn missing_qemu() {
 fn qemu_that_ends_at_once() {
     let outcome = Specimen::new("good").env("KTSTR_ACCEL", "tcg").env("KTSTR_QEMU", "/bin/false").run();
     outcome.expect("Inconclusive", &["cannot tell the version of /bin/false"]);
+}
+
+#[test]
+fn qemu_that_refuses_the_plugin_goes_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "tcg").env("KTSTR_QEMU", pretender(dir.path())).run();
+    let Record { host, guest, .. } = outcome.record;
+    assert!(host.accel_reason.contains("without our plugin"), "{}", host.accel_reason);
+    assert!(host.accel_reason.contains("Could not load plugin"), "{}", host.accel_reason);
+    assert!(guest.hello.is_some());
+}
+
+/// The QEMU of this host, which says that it is of a release whose plugins it does not take.
+fn pretender(dir: &Path) -> PathBuf {
+    let qemu = std::env::var("KTSTR_QEMU").unwrap_or_else(|_| "qemu-system-x86_64".to_owned());
+    let said = Command::new(&qemu).arg("--version").output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let other = if [" version 7.", " version 8."].iter().any(|old| said.contains(old)) { "11.1" } else { "8.1" };
+    let text =
+        format!("#!/bin/sh\ntest \"$1\" = --version && exec echo QEMU emulator version {other}\nexec {qemu} \"$@\"\n");
+    let (plain, program) = (dir.join("text"), dir.join("qemu"));
+    fs::write(&plain, text).unwrap();
+    // Nobody can run a program that this process may still have open for writing.
+    assert!(
+        Command::new("install")
+            .args(["-m755".as_ref(), plain.as_os_str(), program.as_os_str()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    program
 }
 
 #[test]

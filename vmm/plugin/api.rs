@@ -1,4 +1,4 @@
-//! What QEMU and the C library export, as far as it is used (include/qemu/qemu-plugin.h, interface 1).
+//! What QEMU and the C library export, as far as it is used (include/qemu/qemu-plugin.h, interfaces 1 to 7).
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
 
@@ -17,11 +17,22 @@ pub(crate) struct CpuState {
     opaque: [u8; 0],
 }
 
+/// What is called when a block was translated.
+#[repr(C)]
+pub(crate) union OnTranslation {
+    pub(crate) with_id: extern "C" fn(PluginId, *mut Block),
+    pub(crate) with_data: extern "C" fn(*mut Block, *mut c_void),
+}
+
+/// Since this interface each callback is given data of its own, and none the plugin's name.
+pub(crate) const WITH_DATA: c_int = 7;
+
 /// The callback looks at no registers (`QEMU_PLUGIN_CB_NO_REGS`).
 pub(crate) const NO_REGISTERS: c_int = 0;
 
 unsafe extern "C" {
-    pub(crate) fn qemu_plugin_register_vcpu_tb_trans_cb(id: PluginId, callback: extern "C" fn(PluginId, *mut Block));
+    /// Before [`WITH_DATA`] QEMU takes two arguments and leaves the register of the third alone.
+    pub(crate) fn qemu_plugin_register_vcpu_tb_trans_cb(id: PluginId, callback: OnTranslation, data: *mut c_void);
     pub(crate) fn qemu_plugin_tb_n_insns(block: *const Block) -> usize;
     pub(crate) fn qemu_plugin_tb_vaddr(block: *const Block) -> u64;
     pub(crate) fn qemu_plugin_register_vcpu_tb_exec_cb(

@@ -9,13 +9,14 @@ mod arguments;
 mod stores;
 mod turns;
 
-use api::{Block, PluginId};
+use api::{Block, OnTranslation, PluginId};
 use arguments::Arguments;
 use core::ffi::{CStr, c_char, c_int, c_void};
 
-/// The interface that is spoken here (include/qemu/qemu-plugin.h, `QEMU_PLUGIN_VERSION`).
+/// The interface that is spoken (include/qemu/qemu-plugin.h, `QEMU_PLUGIN_VERSION`). QEMU reads it before it calls anything,
+/// and no number suits all releases: whoever starts QEMU writes the one for that release over this mark.
 #[unsafe(no_mangle)]
-static qemu_plugin_version: c_int = 1;
+static qemu_plugin_version: c_int = c_int::from_le_bytes(*b"%IF%");
 
 /// QEMU calls this once, before there is a machine. What is not 0 ends QEMU.
 ///
@@ -35,13 +36,24 @@ unsafe extern "C" fn qemu_plugin_install(
         unsafe { api::write(2, why.as_ptr().cast(), why.count_bytes()) };
         return 1;
     }
-    // SAFETY: the callback lives as long as QEMU, which never unloads the plugin.
-    unsafe { api::qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation) };
+    // SAFETY: the variable is valid. It was written after the compiler had seen it.
+    let interface = unsafe { (&raw const qemu_plugin_version).read_volatile() };
+    let callback = if interface < api::WITH_DATA {
+        OnTranslation { with_id: on_translation_with_id }
+    } else {
+        OnTranslation { with_data: on_translation }
+    };
+    // SAFETY: the callback is of the interface's type and lives as long as QEMU, which never unloads the plugin.
+    unsafe { api::qemu_plugin_register_vcpu_tb_trans_cb(id, callback, core::ptr::null_mut()) };
     0
 }
 
+extern "C" fn on_translation_with_id(_id: PluginId, block: *mut Block) {
+    on_translation(block, core::ptr::null_mut());
+}
+
 /// A block of code was translated: say what is to be called each time before it runs.
-extern "C" fn on_translation(_id: PluginId, block: *mut Block) {
+extern "C" fn on_translation(block: *mut Block, _data: *mut c_void) {
     // SAFETY: the block is valid during this call.
     unsafe {
         turns::on_translation(block);

@@ -10,7 +10,7 @@ use super::arguments::Arguments;
 use core::ffi::{c_int, c_uint, c_void};
 use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
-/// Instructions in a turn.
+/// Instructions in a turn; 0 where QEMU itself is fair.
 static TURN: AtomicI64 = AtomicI64::new(0);
 
 /// Whose turn it is, and what is left of it. All vCPUs run on one thread.
@@ -23,10 +23,11 @@ static EXIT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 type GetCpu = unsafe extern "C" fn(c_int) -> *mut CpuState;
 type Exit = unsafe extern "C" fn(*mut CpuState);
 
-/// Reads the argument `turn` and finds what is needed of QEMU.
+/// Reads the argument `turn`, without which there are no turns, and finds what is needed of QEMU.
 pub(crate) fn install(arguments: &Arguments) -> Result<(), Refusal> {
     let turn = arguments.iter().find_map(|(name, value)| (name == b"turn=").then_some(value));
-    TURN.store(turn.ok_or(c"the plugin wants the argument turn=INSTRUCTIONS\n")?, Relaxed);
+    let Some(turn) = turn else { return Ok(()) };
+    TURN.store(turn, Relaxed);
     // SAFETY: both names are C strings; the null handle means the whole program.
     let [get_cpu, exit] =
         [c"qemu_get_cpu", c"cpu_exit"].map(|name| unsafe { api::dlsym(core::ptr::null_mut(), name.as_ptr()) });
@@ -46,6 +47,9 @@ pub(crate) fn install(arguments: &Arguments) -> Result<(), Refusal> {
 /// # Safety
 /// The block is the one being translated.
 pub(crate) unsafe fn on_translation(block: *mut Block) {
+    if TURN.load(Relaxed) == 0 {
+        return;
+    }
     // SAFETY: as the caller promises; the callback takes a number for data, no pointer.
     unsafe {
         let instructions = api::qemu_plugin_tb_n_insns(block);

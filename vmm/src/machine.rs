@@ -55,6 +55,11 @@ pub(crate) trait Machine: Send {
     /// The clocks of the threads that run vCPUs, in vCPU order; one where all vCPUs share a thread.
     fn vcpu_clocks(&self) -> Vec<VcpuClock>;
 
+    /// As [`crate::Vm::lacks`].
+    fn lacks(&self) -> Option<&str> {
+        None
+    }
+
     /// As [`crate::Vm::executed`].
     fn executed(&mut self) -> Option<Duration> {
         None

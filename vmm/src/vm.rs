@@ -61,6 +61,11 @@ impl Vm {
         self.placement.as_ref()
     }
 
+    /// What the backend goes without, and why, for people; the guest works all the same.
+    pub fn lacks(&self) -> Option<&str> {
+        self.machine.lacks()
+    }
+
     /// The guest's RAM.
     pub fn ram(&self) -> &GuestRam {
         &self.ram

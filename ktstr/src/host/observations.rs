@@ -38,6 +38,8 @@ pub(crate) struct Observations {
     pub(crate) slowdown: Option<f64>,
     /// What the machine has of performance mode, if that was asked for.
     pub(crate) placement: Option<Report>,
+    /// What the backend went without, and why.
+    pub(crate) lacks: Option<String>,
     pub(crate) vcpu_clocks: Vec<VcpuClock>,
     pub(crate) share: HostShare,
     pub(crate) time: TimeSplit,

@@ -209,6 +209,7 @@ fn take_observations(record: &mut Record, seen: Observations) {
         console: seen.console.text,
         dumps: seen.console.dumps,
     };
+    record.host.accel_reason.extend(seen.lacks.map(|lacks| format!("; {lacks}")));
     record.host.slowdown = seen.slowdown;
     record.host.placement = seen.placement;
     record.host.time = seen.time;

@@ -32,7 +32,7 @@ pub struct Files<'a> {
     pub control: RawFd,
     /// The reading end of COM1's input.
     pub input: RawFd,
-    /// The plugin that gives vCPUs fair turns, where it is needed.
+    /// The plugin, where it is needed.
     pub plugin: Option<RawFd>,
 }
 
@@ -67,7 +67,7 @@ pub fn kernel_words(config: &VmConfig) -> Result<Vec<String>, Error> {
 }
 
 /// The kernel's timers, where the emulated ones have the rates that we know: the TSC at the host's pace is the host's.
-fn timers(config: &VmConfig) -> Option<KernelTimers> {
+pub(super) fn timers(config: &VmConfig) -> Option<KernelTimers> {
     config.timers.filter(|_| config.pace == Pace::Instructions)
 }
 
@@ -87,7 +87,7 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     }
     if let Some(fd) = files.plugin {
         let first = files.ram_nodes.iter().find(|(_, bytes)| *bytes > 0).copied().unwrap_or_default();
-        add("-plugin", plugin::option(fd, first, timers(config).as_ref()));
+        add("-plugin", plugin::Tasks::new(version, timers(config).as_ref()).option(fd, first));
     }
     add("-seed", config.seed.to_string());
     add("-machine", machine(&config.machine));

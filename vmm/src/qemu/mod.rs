@@ -7,6 +7,7 @@
 pub mod args;
 mod find;
 mod input;
+mod interface;
 mod limits;
 mod numa;
 mod plugin;
@@ -131,6 +132,7 @@ pub(crate) struct QemuMachine {
     // Dropped last: its thread ends when QEMU has.
     input: Input,
     console: RawFd,
+    lacks: Option<String>,
 }
 
 impl QemuMachine {
@@ -145,8 +147,10 @@ impl QemuMachine {
         let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =
             ram.files().iter().map(|file| file.as_raw_fd()).zip(ram.node_bytes().iter().copied()).collect();
-        let plugin = plugin::file(qemu.version).map_err(Error::Plugin)?;
-        let files = args::Files {
+        let timers = args::timers(config);
+        let tasks = plugin::Tasks::new(qemu.version, timers.as_ref());
+        let plugin = tasks.file().map_err(Error::Plugin)?;
+        let mut files = args::Files {
             ram_nodes: &nodes,
             console: console.raw_fd(),
             control: control.raw_fd(),
@@ -154,9 +158,18 @@ impl QemuMachine {
             plugin: plugin.as_ref().map(AsRawFd::as_raw_fd),
         };
         let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
-        let args = args::build(qemu.version, config, &files, &cmdline);
-        let process = Process::spawn(&qemu.program, args, &files.all())?;
-        Ok(Self { process, input, console: console.raw_fd() })
+        let spawn = |files: &args::Files<'_>| {
+            Process::spawn(&qemu.program, args::build(qemu.version, config, files, &cmdline), &files.all())
+        };
+        let (process, lacks) = match spawn(&files) {
+            Err(Error::NotUp { stderr, .. }) if tasks.can_do_without(&stderr) => {
+                files.plugin = None;
+                let lacks = format!("without our plugin, so guests of many CPUs boot slowly{}", said(&stderr));
+                (spawn(&files)?, Some(lacks))
+            }
+            spawned => (spawned?, None),
+        };
+        Ok(Self { process, input, console: console.raw_fd(), lacks })
     }
 }
 
@@ -194,6 +207,10 @@ impl Machine for QemuMachine {
 
     fn exit(&mut self) -> Option<Exit> {
         self.process.exit()
+    }
+
+    fn lacks(&self) -> Option<&str> {
+        self.lacks.as_deref()
     }
 
     fn vcpu_clocks(&self) -> Vec<VcpuClock> {

@@ -1,17 +1,14 @@
 //! Our plugin inside QEMU: fair turns for vCPUs where QEMU itself gives none, and the rates of the emulated timers for a
 //! kernel that would measure them.
 
-use super::Version;
 use super::args::ICOUNT_SHIFT;
+use super::{Version, interface};
 use crate::memfd;
 use crate::timers::{KernelTimers, TimerCode, variable_gpa};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::RawFd;
-
-/// The shared object, made by the build script from `vmm/plugin`.
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ktstr-plugin.so"));
 
 /// The first release that shares the time up to the next timer out among all vCPUs. It also tells plugins the wrong vCPU
 /// when all run on one thread.
@@ -24,27 +21,55 @@ const TURN_NS: u64 = 500_000;
 /// Counts a second of the emulated TSC under `-icount` and of the local APIC's timer (hw/intc/apic.c): nanoseconds.
 pub(super) const TIMER_HZ: u64 = 1_000_000_000;
 
-/// The plugin as a file without a path, if this release needs it.
-///
-/// # Errors
-/// What the host returned.
-pub(super) fn file(version: Version) -> io::Result<Option<File>> {
-    if version >= FAIR_SINCE {
-        return Ok(None);
-    }
-    let mut file = memfd::create(c"ktstr-plugin")?;
-    file.write_all(OBJECT)?;
-    Ok(Some(file))
+/// What the plugin is to do in a QEMU of some release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tasks<'a> {
+    version: Version,
+    /// To give vCPUs fair turns, without which a guest does not get far.
+    turns: bool,
+    /// To tell the kernel its timers' rates. Without that guests of many CPUs boot slowly or never.
+    timers: Option<(u64, &'a TimerCode)>,
 }
 
-/// The value of QEMU's option `-plugin`, given the plugin's descriptor, and descriptor and size in bytes of the RAM that
-/// starts at address 0.
-pub(super) fn option(fd: RawFd, ram: (RawFd, u64), timers: Option<&KernelTimers>) -> String {
-    let mut option = format!("/proc/self/fd/{fd},turn={}", TURN_NS >> ICOUNT_SHIFT);
-    if let Some(KernelTimers { hz, code: Some(code) }) = timers {
-        stores(&mut option, ram, hz.get().into(), code);
+impl<'a> Tasks<'a> {
+    /// With that release and that kernel.
+    pub(super) fn new(version: Version, timers: Option<&'a KernelTimers>) -> Self {
+        let timers = timers.and_then(|timers| Some((timers.hz.get().into(), timers.code.as_ref()?)));
+        Self { version, turns: version < FAIR_SINCE, timers }
     }
-    option
+
+    /// The plugin as a file without a path, if there is something to do.
+    ///
+    /// # Errors
+    /// What the host returned.
+    pub(super) fn file(&self) -> io::Result<Option<File>> {
+        if !self.turns && self.timers.is_none() {
+            return Ok(None);
+        }
+        let mut file = memfd::create(c"ktstr-plugin")?;
+        file.write_all(&interface::object(interface::of(self.version)))?;
+        Ok(Some(file))
+    }
+
+    /// The value of QEMU's option `-plugin`, given the plugin's descriptor, and descriptor and size in bytes of the RAM that
+    /// starts at address 0.
+    pub(super) fn option(&self, fd: RawFd, ram: (RawFd, u64)) -> String {
+        let mut option = format!("/proc/self/fd/{fd}");
+        if self.turns {
+            let _ = write!(option, ",turn={}", TURN_NS >> ICOUNT_SHIFT);
+        }
+        if let Some((hz, code)) = self.timers {
+            stores(&mut option, ram, hz, code);
+        }
+        option
+    }
+
+    /// Whether a QEMU that ended with these messages ended because of the plugin, and would do without. Releases that are
+    /// not known here may refuse its interface ("Could not load plugin", plugins/loader.c), and a QEMU can be built without
+    /// plugins ("plugin interface not enabled in this build", include/qemu/plugin.h).
+    pub(super) fn can_do_without(&self, stderr: &str) -> bool {
+        !self.turns && stderr.contains("plugin")
+    }
 }
 
 /// Adds what to write into the kernel's variables, and when. A variable that cannot be where it is said to be is left out.
@@ -61,12 +86,8 @@ fn stores(option: &mut String, (ram, ram_bytes): (RawFd, u64), hz: u64, code: &T
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_a_qemu_without_fair_turns_gets_it() {
-        let has = |major, minor| file(Version { major, minor }).unwrap().is_some();
-        assert!(has(7, 2) && has(8, 0));
-        assert!(!has(8, 1) && !has(10, 0));
-    }
+    const OLD: Version = Version { major: 8, minor: 0 };
+    const NEW: Version = Version { major: 8, minor: 1 };
 
     const CODE: TimerCode = TimerCode {
         tsc_init: 0xffff_ffff_838c_6030,
@@ -74,20 +95,42 @@ mod tests {
         finished_booting: 0xffff_ffff_83d8_f6d8,
     };
 
-    fn check(timers: Option<KernelTimers>, ram_bytes: u64, expected: &str) {
-        assert_eq!(option(9, (5, ram_bytes), timers.as_ref()), format!("/proc/self/fd/9,turn=62500{expected}"));
+    fn timers(code: Option<TimerCode>) -> KernelTimers {
+        KernelTimers { hz: 250.try_into().unwrap(), code }
+    }
+
+    fn check(code: Option<TimerCode>, ram_bytes: u64, expected: &str) {
+        let timers = timers(code);
+        let option = |version| Tasks::new(version, Some(&timers)).option(9, (5, ram_bytes));
+        assert_eq!(option(OLD), format!("/proc/self/fd/9,turn=62500{expected}"));
+        assert_eq!(option(NEW), format!("/proc/self/fd/9{expected}"));
     }
 
     #[test]
     fn the_kernel_is_told_what_is_known() {
         let place = ",ram=5,place=-2087952336";
-        let timers = |code| Some(KernelTimers { hz: 250.try_into().unwrap(), code });
         let period = ",offset=64260900,value=4000000";
-        check(timers(Some(CODE)), 64 << 20, &format!("{place}{period},offset=64550616,value=1"));
-        check(timers(None), 64 << 20, "");
+        check(Some(CODE), 64 << 20, &format!("{place}{period},offset=64550616,value=1"));
         check(None, 64 << 20, "");
         // Not in this RAM, or nowhere at all.
-        check(timers(Some(TimerCode { finished_booting: 0, ..CODE })), 64 << 20, &format!("{place}{period}"));
-        check(timers(Some(CODE)), 16 << 20, place);
+        check(Some(TimerCode { finished_booting: 0, ..CODE }), 64 << 20, &format!("{place}{period}"));
+        check(Some(CODE), 16 << 20, place);
+    }
+
+    #[test]
+    fn it_is_loaded_where_it_has_something_to_do() {
+        let loaded = |version, timers: Option<&KernelTimers>| Tasks::new(version, timers).file().unwrap().is_some();
+        assert!(loaded(OLD, None) && loaded(NEW, Some(&timers(Some(CODE)))));
+        assert!(!loaded(NEW, None) && !loaded(NEW, Some(&timers(None))));
+    }
+
+    #[test]
+    fn fair_turns_are_not_gone_without() {
+        let timers = timers(Some(CODE));
+        let can = |version, stderr| Tasks::new(version, Some(&timers)).can_do_without(stderr);
+        let refused = "qemu-system-x86_64: Could not load plugin /proc/self/fd/9: plugin requires API version 7, but this QEMU \
+                       supports only a minimum version of 8\n";
+        assert!(can(NEW, refused) && !can(OLD, refused));
+        assert!(!can(NEW, "qemu-system-x86_64: unable to map backing store for guest RAM: Cannot allocate memory\n"));
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn run(
         deliver(&reserved, payload, payload_bytes, order)?;
         vm.start()?;
     }
-    let placement = vm.placement().cloned();
+    let (placement, lacks) = (vm.placement().cloned(), vm.lacks().map(str::to_owned));
     let mut session = Session {
         vm,
         frames: FrameReader::default(),
@@ -84,7 +84,7 @@ pub(crate) fn run(
         output: Ends::new(MAX_OUTPUT_BYTES),
         clocks_at_hello: Vec::new(),
         real_time,
-        seen: Observations { placement, ..Observations::default() },
+        seen: Observations { placement, lacks, ..Observations::default() },
     };
     session.watch(deadlines)?;
     Ok(session.end())
