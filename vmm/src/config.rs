@@ -19,7 +19,7 @@ pub struct VmConfig {
     pub machine: Machine,
     /// Size of the reserved range.
     pub reserved_bytes: u64,
-    /// The kernel's timers, if they are known. Machines whose CPUs share one of the host, or a few, have a use for it.
+    /// The kernel's timers, if they are known. Only emulation has a use for it.
     pub timers: Option<KernelTimers>,
     /// Additions to the kernel command line.
     pub kargs: Vec<String>,

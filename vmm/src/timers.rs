@@ -1,4 +1,4 @@
-//! What a machine knows of a kernel's timers, so that the kernel need not find it out.
+//! What an emulator knows of a kernel's timers, so that the kernel need not find it out.
 //!
 //! Measuring a timer means to wait for another one with PAUSE, and each PAUSE of one emulated CPU is a turn for all others.
 

@@ -158,7 +158,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
         initramfs: boot.path.clone(),
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
-        timers: timers::of(&kernel),
+        timers: if accel == Chosen::Tcg { timers::of(&kernel) } else { None },
         kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,

@@ -1,4 +1,4 @@
-//! What a machine may tell a kernel about its timers.
+//! What the emulator may tell a kernel about its timers.
 
 use ktstr_kernels::Kernel;
 use ktstr_vmm::{KernelTimers, TimerCode};

@@ -2,7 +2,6 @@
 
 use super::cpuid::{self, CpuIdTemplate};
 use super::devices::Ports;
-use super::early_clock::EarlyClock;
 use super::limits::Limits;
 use super::threads::VcpuThreads;
 use super::{Error, acpi, boot, exits, system, vcpu};
@@ -55,7 +54,7 @@ impl KvmMachine {
         let supported = system::supported_cpuid(&kvm)?;
         let topology = config.machine.topology;
         let ids = Limits::of(&kvm, cpuid::model_of(&supported)).apic_ids(topology)?;
-        let cmdline = crate::cmdline::build(config, &kernel_words(&ids, shares_host_cpus(&ids)))?;
+        let cmdline = crate::cmdline::build(config, &kernel_words(&ids, host_cpus::usable().len()))?;
         let template = CpuIdTemplate::new(&supported, topology);
         Ok(Self::build(&kvm, config, (&ids, template), ram, &cmdline, (console, control), placing)?)
     }
@@ -84,10 +83,9 @@ impl KvmMachine {
         if let Some(boot_vcpu) = vcpus.first() {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
-        let clock = vcpus.first().and_then(|boot_vcpu| early_clock(config, ids, ram, boot_vcpu));
         let ports = Arc::new(Ports::new(&vm, console, control)?);
         let places = placing.as_ref().map(|(plan, _)| plan.places()).unwrap_or_default();
-        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places, clock)?;
+        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places)?;
         if let Some((plan, report)) = placing {
             plan.book_threads(report, placed);
         }
@@ -129,26 +127,15 @@ impl Machine for KvmMachine {
     }
 }
 
-/// Whether vCPUs must wait for each other to get to a CPU of the host.
-fn shares_host_cpus(ids: &ApicIds) -> bool {
-    ids.all().count() > host_cpus::usable().len()
-}
-
-/// The clock at once, armed, where idle vCPUs that tick would keep others waiting. What the host cannot do costs time only.
-fn early_clock(config: &VmConfig, ids: &ApicIds, ram: &GuestRam, boot_vcpu: &VcpuFd) -> Option<EarlyClock> {
-    let code = config.timers.filter(|_| shares_host_cpus(ids))?.code?;
-    EarlyClock::new(&code, ram).filter(|clock| clock.arm(boot_vcpu).is_ok())
-}
-
 /// What this backend adds to the kernel command line.
-fn kernel_words(ids: &ApicIds, shares_host_cpus: bool) -> Vec<String> {
+fn kernel_words(ids: &ApicIds, host_cpus: usize) -> Vec<String> {
     // There is no bus to be looked for.
     let mut words = vec!["no_timer_check".to_owned(), "pci=off".to_owned()];
     if ids.max() >= FIRST_WIDE_APIC_ID {
         // KVM's interrupt controller for devices reaches only the first 255 CPUs.
         words.push("irqaffinity=0-7".to_owned());
     }
-    if shares_host_cpus {
+    if ids.all().count() > host_cpus {
         // CPUs that were all started at once spin until their turn comes, and take the host's from the one that has it.
         words.push("cpuhp.parallel=0".to_owned());
     }
@@ -226,4 +213,19 @@ fn create_vcpus(vm: &VmFd, ids: &ApicIds, template: &CpuIdTemplate) -> Result<Ve
             Ok(vcpu)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_wire::Topology;
+
+    #[test]
+    fn only_cpus_that_must_share_are_started_one_by_one() {
+        let ids = ApicIds::new(Topology::new(2, 4, 1));
+        for (host_cpus, expected) in [(1, true), (7, true), (8, false), (64, false)] {
+            let words = kernel_words(&ids, host_cpus);
+            assert_eq!(words.contains(&"cpuhp.parallel=0".to_owned()), expected, "{host_cpus} host CPUs: {words:?}");
+        }
+    }
 }

@@ -9,7 +9,6 @@ mod acpi;
 pub(crate) mod boot;
 mod cpuid;
 mod devices;
-mod early_clock;
 mod error;
 mod exits;
 mod join;

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-/// Where the code is in memory.
-pub(crate) const LOAD_GPA: u64 = 16 << 20;
+const LOAD_GPA: u64 = 16 << 20;
 const HEADER_BYTES: usize = 64;
 const PROGRAM_HEADER_BYTES: usize = 56;
 const CODE_OFFSET: usize = HEADER_BYTES + PROGRAM_HEADER_BYTES;
@@ -29,16 +28,6 @@ pub(crate) const READ_NOTHING: &[u8] = &[
     0x66, 0xba, 0x34, 0x12, 0xed, 0xff, 0xc0, 0x75, 0x12, 0xbb, 0x00, 0x00, 0x00, 0x30, 0x8b, 0x03, 0xff, 0xc0, 0x75,
     0x07, 0x66, 0xba, 0x00, 0x06, 0xb0, 0x34, 0xee, 0xb0, 0xfe, 0xe6, 0x64,
 ];
-
-/// Powers off if the number behind the code is 1 when it gets to [`PLACE`], else resets: mov ebx, 0x1000018; place: nop;
-/// cmp dword \[rbx\], 1; jne bad; mov dx, 0x600; mov al, 0x34; out dx, al; bad: mov al, 0xfe; out 0x64, al; jmp $; the number
-pub(crate) const IS_WRITTEN_TO: &[u8] = &[
-    0xbb, 0x18, 0x00, 0x00, 0x01, 0x90, 0x83, 0x3b, 0x01, 0x75, 0x07, 0x66, 0xba, 0x00, 0x06, 0xb0, 0x34, 0xee, 0xb0,
-    0xfe, 0xe6, 0x64, 0xeb, 0xfe, 0, 0, 0, 0,
-];
-/// Offsets of the place and of the number.
-pub(crate) const PLACE: u64 = 5;
-pub(crate) const NUMBER: u64 = 0x18;
 
 /// An ELF file that a machine takes for a kernel and that is only this code.
 pub(crate) fn write_kernel(path: &Path, code: &[u8]) {

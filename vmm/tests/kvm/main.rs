@@ -7,7 +7,6 @@
 
 mod bare;
 mod clocks;
-mod early_clock;
 mod init;
 mod limits;
 mod placement;
