@@ -29,8 +29,8 @@ pub(super) struct Boot<'a> {
     pub(super) initramfs: &'a Path,
     /// Kernel command line.
     pub(super) cmdline: String,
-    /// CPUs.
-    pub(super) cpus: u32,
+    /// CPUs, as the option `-smp` takes them.
+    pub(super) smp: String,
     /// RAM.
     pub(super) ram_bytes: u64,
 }
@@ -49,7 +49,7 @@ impl<'a> Boot<'a> {
             kernel: &config.kernel,
             initramfs: &config.initramfs,
             cmdline: cmdline::build(config, &extra)?,
-            cpus: config.machine.topology.cpus(),
+            smp: config.machine.topology.cpus().to_string(),
             ram_bytes: config.machine.memory_bytes(),
         })
     }
@@ -58,7 +58,7 @@ impl<'a> Boot<'a> {
     pub(super) fn command(&self, program: &Path, machine: &str, console: &Path) -> Command {
         let mut command = Command::new(program);
         command.args(machine.split_ascii_whitespace());
-        command.args(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.ram_bytes >> 20)]);
+        command.args(["-smp", &self.smp, "-m", &format!("{}M", self.ram_bytes >> 20)]);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         let serial: OsString = [OsString::from("file:"), console.into()].into_iter().collect();
         command.arg("-serial").arg(serial);

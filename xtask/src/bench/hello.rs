@@ -5,7 +5,7 @@ use super::row::{Budget, Row};
 use super::steady::Bed;
 use super::{guest, kvm};
 use anyhow::Result;
-use ktstr::Record;
+use ktstr::{Record, Topology};
 use ktstr_cache::Cache;
 use ktstr_cli::setup::{self, Group};
 use ktstr_vmm::qemu::Qemu;
@@ -36,6 +36,8 @@ struct Side<'a> {
     /// QEMU's name in the rows, and its options.
     reference: &'static str,
     options: &'static str,
+    /// The CPUs, as the option `-smp` takes them.
+    smp: fn(Topology) -> String,
     cmdline: String,
     bed: &'a Bed,
     qemu: PathBuf,
@@ -54,6 +56,7 @@ pub(super) fn tcg(rounds: u32) -> Result<Vec<Row>> {
         accel: "tcg",
         reference: "bare QEMU -icount",
         options: DETERMINISTIC,
+        smp: |topology| topology.cpus().to_string(),
         cmdline: PLAIN_CMDLINE.to_owned(),
         bed: &bed,
         qemu: Qemu::find()?.program,
@@ -76,8 +79,10 @@ pub(super) fn kvm(bed: &Bed, rounds: u32) -> Result<Vec<Row>> {
     let side = Side {
         accel: "kvm",
         reference: "QEMU microvm",
-        options: "-M microvm -accel kvm -cpu host",
-        // The words of our own machine: what is compared is the monitor.
+        // Without a clock the kernel looks for one for seconds.
+        options: "-M microvm,rtc=on -accel kvm -cpu host",
+        smp: in_sockets,
+        // The words of our own machine, but for what ours adds where vCPUs share host CPUs: QEMU leaves that to people.
         cmdline: Boot::of(&kvm::config(bed, &initramfs))?.cmdline,
         bed,
         qemu: Qemu::find()?.program,
@@ -116,8 +121,14 @@ impl Side<'_> {
             kernel: &self.kernel,
             initramfs: &self.initramfs,
             cmdline: self.cmdline.clone(),
-            cpus: record.machine.topology.cpus(),
+            smp: (self.smp)(record.machine.topology),
             ram_bytes: record.machine.memory_bytes(),
         }
     }
+}
+
+/// A socket for each LLC, as our machine has them.
+fn in_sockets(topology: Topology) -> String {
+    let Topology { llcs, cores_per_llc, threads_per_core, .. } = topology;
+    format!("{},sockets={llcs},cores={cores_per_llc},threads={threads_per_core}", topology.cpus())
 }

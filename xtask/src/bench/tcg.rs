@@ -48,7 +48,7 @@ pub(super) fn measure(rounds: u32) -> Result<Vec<Row>> {
         kernel: &bed.kernel.vmlinux(),
         initramfs: &initramfs,
         cmdline: PLAIN_CMDLINE.to_owned(),
-        cpus: warm.machine.topology.cpus(),
+        smp: warm.machine.topology.cpus().to_string(),
         ram_bytes: warm.machine.memory_bytes(),
     };
     let [mut ours, mut around, mut default, mut deterministic] = [const { Series::NONE }; 4];
