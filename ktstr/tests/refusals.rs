@@ -2,6 +2,7 @@
 
 mod support;
 
+use ktstr::BudgetPart;
 use ktstr::prelude::*;
 use support::Specimen;
 
@@ -39,6 +40,7 @@ fn check(specimen: &'static str, reason: &str) {
     let outcome = Specimen::new(specimen).env("KTSTR_ACCEL", "tcg").run();
     outcome.expect("Inconclusive", &[reason]);
     assert!(outcome.record.guest.console.is_empty(), "{specimen} has booted");
+    assert_eq!(outcome.record.host.budget, BudgetPart::default(), "{specimen} has asked for host CPUs");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::layout::{INITRAMFS_MAX_BYTES, LayoutError, MIN_RAM_PER_CPU_BYTES, RamLayout};
 use crate::placement::Plan;
 use crate::timers::KernelTimers;
+use crate::{kvm, qemu};
 use ktstr_wire::Machine;
 use std::path::PathBuf;
 
@@ -61,7 +62,7 @@ impl VmConfig {
         if ram_bytes < need_bytes { Err(LayoutError::TooLittleRam { ram_bytes, need_bytes }) } else { Ok(()) }
     }
 
-    /// Checks everything that can be checked before a machine is made.
+    /// Checks everything that can be checked before a machine is made, the limits of its backend on this host included.
     ///
     /// # Errors
     /// What is wrong.
@@ -69,6 +70,10 @@ impl VmConfig {
         self.machine.validate()?;
         self.check_memory()?;
         self.ram_layout()?;
+        match self.accel {
+            Chosen::Kvm => kvm::check(self.machine.topology)?,
+            Chosen::Tcg => qemu::limits::check(&self.machine)?,
+        }
         for path in [&self.kernel, &self.initramfs] {
             let opened = std::fs::File::open(path).and_then(|file| file.metadata());
             let meta = opened.map_err(|source| Error::Read { path: path.clone(), source })?;

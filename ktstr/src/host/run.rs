@@ -14,11 +14,13 @@ use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::reason::reason;
 use crate::host::session::{self, SessionError};
 use crate::host::{symbols, timers};
-use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record};
+use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
+use ktstr_initramfs::Image;
+use ktstr_kernels::Kernel;
 use ktstr_vmm::layout::MIN_NODE_RAM_BYTES;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, Pace, VmConfig};
@@ -126,8 +128,23 @@ fn blank_record(spec: &TestSpec, seed: u64) -> Record {
     }
 }
 
+/// What a machine is made of, besides what the test declares.
+struct Parts {
+    kernel: Kernel,
+    accel: Chosen,
+    boot: Image,
+    payload: Image,
+}
+
 fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
     give_back_large_blocks();
+    let program = std::env::current_exe().map_err(SetupError::Program)?;
+    let parts = gather(settings, &program, record)?;
+    run_machine(spec, settings, &program, &parts, record)
+}
+
+/// Gets what is needed, and says in the record what that is.
+fn gather(settings: &Settings, program: &Path, record: &mut Record) -> Result<Parts, SetupError> {
     let began = Instant::now();
     let cache = Cache::open_default().map_err(PrepareError::from)?;
     let kernel = prepare::kernel(&cache, &settings.kernel)?;
@@ -140,38 +157,50 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     let (accel, reason) = settings.accel.choose()?;
     record.accel = Some(accel);
     record.host.accel_reason = reason;
-    let resolve_ms = ms_since(began);
+    record.host.time.resolve_ms = ms_since(began);
 
     let began = Instant::now();
-    let program = std::env::current_exe().map_err(SetupError::Program)?;
     let boot = prepare::boot_image(&cache)?;
-    let payload = prepare::payload(&cache, &program)?;
+    let payload = prepare::payload(&cache, program)?;
+    record.images = Some((boot.id.clone(), payload.id.clone()));
+    record.host.time.pack_ms = ms_since(began);
+    Ok(Parts { kernel, accel, boot, payload })
+}
+
+/// Makes the machine, runs it when the host has CPUs for it, and judges what is seen.
+fn run_machine(
+    spec: &TestSpec,
+    settings: &Settings,
+    program: &Path,
+    parts: &Parts,
+    record: &mut Record,
+) -> Result<(), SetupError> {
+    let Parts { kernel, accel, boot, payload } = parts;
     let opened = File::open(&payload.path);
     let mut archive = opened.map_err(|source| PrepareError::Read { path: payload.path.clone(), source })?;
     let archive_bytes = payload.len_bytes as usize;
-    record.images = Some((boot.id.clone(), payload.id.clone()));
-    let pack_ms = ms_since(began);
-
     let reserved_bytes = reserved_bytes(archive_bytes);
     let mut config = VmConfig {
         kernel: kernel.vmlinux(),
         initramfs: boot.path.clone(),
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
-        timers: if accel == Chosen::Tcg { timers::of(&kernel) } else { None },
+        timers: if *accel == Chosen::Tcg { timers::of(kernel) } else { None },
         kargs: settings.kargs.clone(),
         seed: settings.seed,
-        accel,
+        accel: *accel,
         placement: None,
         pace: Pace::Instructions,
     };
     record.machine = config.machine.clone();
+    // Before the wait: a machine that cannot be had is refused at once.
+    config.validate()?;
     let order = order(spec, settings, &config.machine);
-    let (log, log_name) = console_log(spec, settings, &program)?;
+    let (log, log_name) = console_log(spec, settings, program)?;
     record.host.console_log = Some(log_name);
-    let deadlines = deadlines(spec, settings, accel);
+    let deadlines = deadlines(spec, settings, *accel);
     // Waited for before any deadline begins; given back when the machine is gone.
-    let share = budget::take(&config.machine, accel, spec.performance_mode);
+    let share = budget::take(&config.machine, *accel, spec.performance_mode);
     record.host.budget = share.part.clone();
     config.placement.clone_from(&share.plan);
     let mut seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
@@ -185,10 +214,8 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
     record.verdict = judge(&seen);
     take_observations(record, seen);
     if let Some(hello) = &record.guest.hello {
-        record.guest.symbols = symbols::in_guest(&kernel, hello);
+        record.guest.symbols = symbols::in_guest(kernel, hello);
     }
-    record.host.time.resolve_ms = resolve_ms;
-    record.host.time.pack_ms = pack_ms;
     Ok(())
 }
 
@@ -212,7 +239,8 @@ fn take_observations(record: &mut Record, seen: Observations) {
     record.host.accel_reason.extend(seen.lacks.map(|lacks| format!("; {lacks}")));
     record.host.slowdown = seen.slowdown;
     record.host.placement = seen.placement;
-    record.host.time = seen.time;
+    let TimeSplit { resolve_ms, pack_ms, .. } = record.host.time;
+    record.host.time = TimeSplit { resolve_ms, pack_ms, ..seen.time };
     record.host.vcpu_clocks = seen.vcpu_clocks;
 }
 

@@ -13,10 +13,11 @@ use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::placement::{Part, Plan, Report};
 use crate::serial_log::SerialLog;
+use ktstr_wire::Topology;
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
-    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi, kvm_pit_config,
-    kvm_userspace_memory_region,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_cpuid_entry2, kvm_enable_cap, kvm_msi,
+    kvm_pit_config, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::io;
@@ -50,10 +51,8 @@ impl KvmMachine {
         control: &SerialLog,
         placing: Option<(&Plan, &mut Report)>,
     ) -> Result<Self, crate::Error> {
-        let kvm = system::open()?;
-        let supported = system::supported_cpuid(&kvm)?;
         let topology = config.machine.topology;
-        let ids = Limits::of(&kvm, cpuid::model_of(&supported)).apic_ids(topology)?;
+        let (kvm, supported, ids) = host_for(topology)?;
         let cmdline = crate::cmdline::build(config, &kernel_words(&ids, host_cpus::usable().len()))?;
         let template = CpuIdTemplate::new(&supported, topology);
         Ok(Self::build(&kvm, config, (&ids, template), ram, &cmdline, (console, control), placing)?)
@@ -125,6 +124,22 @@ impl Machine for KvmMachine {
     fn stop(&mut self) -> Result<(), crate::Error> {
         Ok(self.threads.stop()?)
     }
+}
+
+/// Checks that the host's KVM and processor can give a guest this topology.
+///
+/// # Errors
+/// Why they cannot.
+pub(crate) fn check(topology: Topology) -> Result<(), Error> {
+    host_for(topology).map(drop)
+}
+
+/// The host's KVM, what it can tell guests of their processors, and the APIC ids of a machine there.
+fn host_for(topology: Topology) -> Result<(Kvm, Vec<kvm_cpuid_entry2>, ApicIds), Error> {
+    let kvm = system::open()?;
+    let supported = system::supported_cpuid(&kvm)?;
+    let ids = Limits::of(&kvm, cpuid::model_of(&supported)).apic_ids(topology)?;
+    Ok((kvm, supported, ids))
 }
 
 /// What this backend adds to the kernel command line.

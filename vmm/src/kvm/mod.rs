@@ -24,5 +24,5 @@ mod vcpu;
 pub use boot::Error as BootError;
 pub use devices::Error as DeviceError;
 pub use error::Error;
-pub(crate) use machine::KvmMachine;
+pub(crate) use machine::{KvmMachine, check};
 pub use probe::probe;

@@ -22,7 +22,7 @@ const MAX_TOLD_NODES: usize = 64;
 ///
 /// # Errors
 /// [`Error::ApicIds`], [`Error::Nodes`].
-pub(super) fn check(machine: &Machine) -> Result<(), Error> {
+pub(crate) fn check(machine: &Machine) -> Result<(), Error> {
     let topology = machine.topology;
     let highest = ApicIds::new(topology).max();
     if highest > MAX_APIC_ID {

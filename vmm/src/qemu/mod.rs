@@ -8,7 +8,7 @@ pub mod args;
 mod find;
 mod input;
 mod interface;
-mod limits;
+pub(crate) mod limits;
 mod numa;
 mod plugin;
 mod process;
@@ -142,7 +142,6 @@ impl QemuMachine {
         console: &SerialLog,
         control: &SerialLog,
     ) -> Result<Self, crate::Error> {
-        limits::check(&config.machine)?;
         let qemu = Qemu::find()?;
         let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =
