@@ -4,10 +4,6 @@
 
 use std::num::NonZeroU32;
 
-/// Where a kernel's image is mapped (arch/x86/include/asm/page_64_types.h, `__START_KERNEL_map`): its first byte stands for
-/// guest-physical address 0 as long as the image is where its ELF file says.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-
 /// A kernel's timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KernelTimers {
@@ -28,9 +24,4 @@ pub struct TimerCode {
     /// The variable `finished_booting` (kernel/time/clocksource.c): whether a clock is used once it is registered, rather than
     /// at the end of the boot. Until then all CPUs tick, idle ones too. Four bytes.
     pub finished_booting: u64,
-}
-
-/// Where a variable of four bytes is in the RAM that starts at address 0 and has `ram_bytes`; `None` when it is not there.
-pub(crate) fn variable_gpa(gva: u64, ram_bytes: u64) -> Option<u64> {
-    gva.checked_sub(KERNEL_MAP).filter(|gpa| gpa + 4 <= ram_bytes)
 }

@@ -4,7 +4,7 @@
 use super::args::ICOUNT_SHIFT;
 use super::{Version, interface};
 use crate::memfd;
-use crate::timers::{KernelTimers, TimerCode, variable_gpa};
+use crate::timers::{KernelTimers, TimerCode};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,6 +20,10 @@ const TURN_NS: u64 = 500_000;
 
 /// Counts a second of the emulated TSC under `-icount` and of the local APIC's timer (hw/intc/apic.c): nanoseconds.
 pub(super) const TIMER_HZ: u64 = 1_000_000_000;
+
+/// Where a kernel's image is mapped (arch/x86/include/asm/page_64_types.h, `__START_KERNEL_map`): its first byte stands for
+/// guest-physical address 0 as long as the image is where its ELF file says.
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
 /// What the plugin is to do in a QEMU of some release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +84,11 @@ fn stores(option: &mut String, (ram, ram_bytes): (RawFd, u64), hz: u64, code: &T
             let _ = write!(option, ",offset={gpa},value={value}");
         }
     }
+}
+
+/// Where a variable of four bytes is in the RAM that starts at address 0 and has `ram_bytes`; `None` when it is not there.
+fn variable_gpa(gva: u64, ram_bytes: u64) -> Option<u64> {
+    gva.checked_sub(KERNEL_MAP).filter(|gpa| gpa + 4 <= ram_bytes)
 }
 
 #[cfg(test)]
