@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use support::Specimen;
+use support::workers::two_workers;
 
 #[ktstr_test(cores = 2)]
 #[ignore = "a specimen: run by panicking_body_fails"]
@@ -178,10 +179,7 @@ fn garbage_on_com2_is_inconclusive() {
 #[ktstr_test(cores = 2, duration_s = 5)]
 #[ignore = "a specimen: run by stopped_worker_fails"]
 fn stops_a_worker(ctx: &Ctx) -> Result<AssertResult> {
-    let mut group = CgroupGroup::new(ctx.cgroups());
-    group.create("cg_0")?;
-    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
-    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    let (_group, mut workload) = two_workers(ctx)?;
     workload.start();
     std::thread::sleep(Duration::from_millis(500));
     let pid = workload.pids()[0];
@@ -207,10 +205,7 @@ fn stopped_worker_fails() {
 #[ktstr_test(cores = 2, duration_s = 2)]
 #[ignore = "a specimen: run by worker_that_never_ran_fails"]
 fn starves_a_worker(ctx: &Ctx) -> Result<AssertResult> {
-    let mut group = CgroupGroup::new(ctx.cgroups());
-    group.create("cg_0")?;
-    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
-    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    let (_group, mut workload) = two_workers(ctx)?;
     // SAFETY: a signal to a worker of this test, before it gets to run.
     unsafe { libc::kill(workload.pids()[1], libc::SIGSTOP) };
     workload.start();
@@ -228,10 +223,7 @@ fn worker_that_never_ran_fails() {
 #[ktstr_test(cores = 2)]
 #[ignore = "a specimen: run by worker_that_died_fails"]
 fn loses_a_worker(ctx: &Ctx) -> Result<AssertResult> {
-    let mut group = CgroupGroup::new(ctx.cgroups());
-    group.create("cg_0")?;
-    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
-    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    let (_group, mut workload) = two_workers(ctx)?;
     workload.start();
     // SAFETY: a signal to a worker of this test.
     unsafe { libc::kill(workload.pids()[0], libc::SIGKILL) };

@@ -11,6 +11,7 @@ use std::io::Write;
 use support::Specimen;
 use support::clean::{Clean, wait_until};
 use support::patched::{self, RESET, SPIN, TRIPLE_FAULT};
+use support::workers::two_workers;
 
 /// What SysRq `c` calls.
 const CRASH: &str = "sysrq_handle_crash";
@@ -31,10 +32,7 @@ fn say(line: &str) -> Result<()> {
 #[ktstr_test(cores = 2, duration_s = 6)]
 #[ignore = "a specimen: a good test of a machine to which something happens"]
 fn good(ctx: &Ctx) -> Result<AssertResult> {
-    let mut group = CgroupGroup::new(ctx.cgroups());
-    group.create("cg_0")?;
-    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
-    let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
+    let (_group, mut workload) = two_workers(ctx)?;
     workload.start();
     std::thread::sleep(Duration::from_millis(500));
     say(WORKERS_RUN)?;
