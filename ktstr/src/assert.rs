@@ -68,6 +68,22 @@ pub struct AssertResult {
     pub inconclusive: Vec<String>,
     /// What the workers measured.
     pub reports: Vec<WorkerReport>,
+    /// What they measured in each phase of the scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseReports>,
+}
+
+/// What workers measured in one phase of a scenario.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PhaseReports {
+    /// The phase.
+    pub phase: String,
+    /// Its beginning, on the guest's `CLOCK_MONOTONIC`.
+    pub from_ns: u64,
+    /// Its length.
+    pub length_ns: u64,
+    /// What they measured in it.
+    pub reports: Vec<WorkerReport>,
 }
 
 impl AssertResult {
@@ -76,6 +92,7 @@ impl AssertResult {
         self.findings.extend(other.findings);
         self.inconclusive.extend(other.inconclusive);
         self.reports.extend(other.reports);
+        self.phases.extend(other.phases);
         self
     }
 }
@@ -153,10 +170,9 @@ mod tests {
             work_units: cpu_time_ms,
             cpu_time_ns: cpu_time_ms * 1_000_000,
             wall_time_ns: 2_000_000_000,
-            run_delay_ns: None,
-            migrations: 0,
             longest_gap: Gap { length_ns: gap_ms * 1_000_000, from_ns: 1_500_000_000, cpu: 1 },
             stopped_in_time: true,
+            ..WorkerReport::default()
         }
     }
 

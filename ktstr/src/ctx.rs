@@ -1,9 +1,13 @@
 //! What a test body is given.
 
 use crate::assert::Assert;
+use crate::guest::{Frame, Reporter};
+use crate::stimulus::{Stimulus, StimulusKind};
+use anyhow::Result;
 use ktstr_wire::{Machine, Topology};
 use ktstr_workload::CgroupManager;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The test's surroundings in the guest.
@@ -11,6 +15,7 @@ use std::time::Duration;
 pub struct Ctx {
     pub(crate) run: RunContext,
     pub(crate) cgroups: CgroupManager,
+    pub(crate) reporter: Arc<Reporter>,
 }
 
 /// What the host tells the test binary in the guest.
@@ -57,5 +62,19 @@ impl Ctx {
     /// What is asserted of every worker.
     pub fn assert(&self) -> &Assert {
         &self.run.assert
+    }
+
+    /// Adds a remark to the run's timeline.
+    ///
+    /// # Errors
+    /// When the agent does not take it.
+    pub fn note(&self, text: impl Into<String>) -> Result<()> {
+        let at_ns = ktstr_workload::monotonic_ns();
+        self.tell(Stimulus { at_ns, took_ns: 0, kind: StimulusKind::Note, text: text.into(), error: None })
+    }
+
+    /// Adds to the run's timeline.
+    pub(crate) fn tell(&self, stimulus: Stimulus) -> Result<()> {
+        self.reporter.send(&Frame::Stimulus(stimulus))
     }
 }

@@ -14,11 +14,10 @@ pub fn execute_defs(ctx: &Ctx, defs: Vec<CgroupDef>) -> Result<AssertResult> {
     let mut configs = Vec::new();
     for def in &defs {
         group.create(def.name())?;
-        configs.push(WorkloadConfig {
-            cgroup: def.name().to_owned(),
-            workers: def.worker_count(ctx.workers_per_cgroup()),
-            seed: ctx.seed(),
-        });
+        for work in def.works() {
+            let workers = work.workers.unwrap_or(ctx.workers_per_cgroup());
+            configs.push(WorkloadConfig::new(def.name(), workers, work, ctx.seed()));
+        }
     }
     let mut workload = WorkloadHandle::spawn(ctx.cgroups(), &configs)?;
     workload.start();

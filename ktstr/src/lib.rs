@@ -29,9 +29,10 @@ mod record;
 pub mod scenarios;
 mod settings;
 mod spec;
+mod stimulus;
 mod verdict;
 
-pub use assert::{Assert, AssertResult};
+pub use assert::{Assert, AssertResult, PhaseReports};
 pub use ctx::Ctx;
 pub use execute::execute_defs;
 pub use host::run::Failure;
@@ -46,6 +47,7 @@ pub use presets::{PRESETS, Preset};
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
+pub use stimulus::{Stimulus, StimulusKind};
 pub use verdict::{Finding, Verdict, Window};
 
 pub use ktstr_vmm::placement::{Missing as MissingPart, Part as PerformancePart, Report as PlacementReport};
@@ -56,7 +58,10 @@ pub use ktstr_wire::{Machine, Node, Topology};
 pub mod prelude {
     pub use crate::{Assert, AssertResult, Ctx, Finding, execute_defs, ktstr_test, scenarios};
     pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
-    pub use ktstr_wire::Topology;
-    pub use ktstr_workload::{CgroupDef, CgroupGroup, CgroupManager, WorkerReport, WorkloadConfig, WorkloadHandle};
+    pub use ktstr_wire::{CpuSet, Machine, Topology};
+    pub use ktstr_workload::{
+        AffinityKind, CgroupDef, CgroupGroup, CgroupManager, CpusetSpec, SchedPolicy, Work, WorkType, WorkerKind,
+        WorkerReport, WorkloadConfig, WorkloadHandle,
+    };
     pub use std::time::Duration;
 }

@@ -1,6 +1,7 @@
 //! The record of one test run: one JSON file, whole or absent.
 
 use crate::assert::AssertResult;
+use crate::stimulus::Stimulus;
 use crate::verdict::Verdict;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, VcpuClock};
@@ -10,7 +11,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the record's shape; it rises when a reader of the old shape would misread the new one.
-pub const RECORD_VERSION: u32 = 2;
+pub const RECORD_VERSION: u32 = 3;
 
 /// One run of one test.
 ///
@@ -71,6 +72,9 @@ pub struct GuestPart {
     pub exit_status: Option<ExitStatus>,
     /// What the agent could not do.
     pub faults: Vec<String>,
+    /// What happened to the workload, in order.
+    #[serde(default)]
+    pub stimuli: Vec<Stimulus>,
     /// The body's result.
     pub result: Option<AssertResult>,
     /// The test binary's standard output and error.

@@ -1,7 +1,7 @@
 //! Clocks, readable between `fork` and `_exit`: no allocation, no locks.
 
 /// `CLOCK_MONOTONIC` in nanoseconds.
-pub(crate) fn monotonic_ns() -> u64 {
+pub fn monotonic_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 

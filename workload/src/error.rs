@@ -1,5 +1,6 @@
 //! What can go wrong with cgroups and workers.
 
+use ktstr_wire::Topology;
 use std::io;
 use std::path::PathBuf;
 
@@ -21,6 +22,14 @@ pub enum Error {
     BadName {
         /// The name as given.
         name: String,
+    },
+    /// A part of the machine that it does not have.
+    #[error("{what} names no CPUs of a machine with topology {topology}")]
+    NoCpus {
+        /// The part, as given.
+        what: String,
+        /// The machine's CPUs.
+        topology: Topology,
     },
     /// A worker could not be made.
     #[error("cannot {doing} for worker {index} of cgroup {cgroup}")]

@@ -1,4 +1,4 @@
-//! The guest's side of a test: real cgroups, real worker processes, and what the workers measure of themselves.
+//! The guest's side of a test: real cgroups, real workers, and what the workers measure of themselves.
 //!
 //! Nothing here knows of virtual machines; the crate works on any Linux with cgroup v2 and the right to use it.
 
@@ -6,13 +6,21 @@ mod cgroup;
 mod clock;
 mod def;
 mod error;
+mod histogram;
+mod meter;
 mod report;
 mod shared;
 mod spawn;
-mod worker;
+mod spec;
+mod work;
+mod work_type;
 
 pub use cgroup::{CgroupGroup, CgroupManager};
-pub use def::CgroupDef;
+pub use clock::monotonic_ns;
+pub use def::{CgroupDef, CpuMax, Work};
 pub use error::Error;
-pub use report::{Gap, WorkerReport};
+pub use histogram::LatencyHistogram;
+pub use report::{Gap, Progress, RunSegment, WorkerReport};
 pub use spawn::{WorkloadConfig, WorkloadHandle};
+pub use spec::{AffinityKind, CpusetSpec, SchedPolicy, WorkerKind};
+pub use work_type::WorkType;

@@ -11,6 +11,7 @@ pub(crate) struct Slot {
     pub(crate) started_ns: AtomicU64,
     pub(crate) last_ns: AtomicU64,
     pub(crate) work_units: AtomicU64,
+    pub(crate) iterations: AtomicU64,
     pub(crate) cpu_time_ns: AtomicU64,
     pub(crate) migrations: AtomicU64,
     pub(crate) cpu: AtomicU64,

@@ -2,10 +2,14 @@
 
 use crate::cgroup::CgroupManager;
 use crate::clock::monotonic_ns;
+use crate::def::Work;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::report::{Gap, WorkerReport};
 use crate::shared::{Slot, Slots};
-use crate::worker;
+use crate::work;
+use crate::work_type::WorkType;
+use ktstr_wire::CpuSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -16,15 +20,26 @@ use std::time::Duration;
 /// its open gap is what it has to report.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The workers of one cgroup.
-#[derive(Debug, Clone)]
+/// Workers of one cgroup that are alike.
+#[derive(Debug, Clone, PartialEq)]
 pub struct WorkloadConfig {
     /// The cgroup, which must exist.
     pub cgroup: String,
-    /// How many workers.
+    /// How many workers; [`Work::workers`] is not looked at.
     pub workers: u32,
+    /// What they are and do.
+    pub work: Work,
+    /// CPUs of each worker (sched_setaffinity(2)); those beyond the end of the list keep what they inherit.
+    pub cpus: Vec<CpuSet>,
     /// Seed of what they compute.
     pub seed: u64,
+}
+
+impl WorkloadConfig {
+    /// Workers that inherit their CPUs.
+    pub fn new(cgroup: impl Into<String>, workers: u32, work: Work, seed: u64) -> Self {
+        Self { cgroup: cgroup.into(), workers, work, cpus: Vec::new(), seed }
+    }
 }
 
 /// Running workers. Dropping it kills those that are left.
@@ -40,6 +55,7 @@ pub struct WorkloadHandle {
 #[derive(Debug)]
 struct Worker {
     cgroup: String,
+    work: &'static str,
     index: u32,
     pid: i32,
     running: bool,
@@ -74,8 +90,11 @@ impl WorkloadHandle {
             for index in 0..config.workers {
                 let number = handle.workers.len() as u64;
                 let seed = config.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let pid = handle.fork_worker(&wait_end, seed).map_err(|source| spawn("fork", index, config, source))?;
-                handle.workers.push(Worker { cgroup: config.cgroup.clone(), index, pid, running: true });
+                let pid = handle
+                    .fork_worker(&wait_end, config, seed)
+                    .map_err(|source| spawn("fork", index, config, source))?;
+                let (cgroup, work) = (config.cgroup.clone(), config.work.work_type.name());
+                handle.workers.push(Worker { cgroup, work, index, pid, running: true });
                 cgroups.move_task(&config.cgroup, pid)?;
             }
         }
@@ -120,14 +139,14 @@ impl WorkloadHandle {
         Ok(reports)
     }
 
-    fn fork_worker(&self, wait_end: &OwnedFd, seed: u64) -> io::Result<i32> {
+    fn fork_worker(&self, wait_end: &OwnedFd, config: &WorkloadConfig, seed: u64) -> io::Result<i32> {
         let slot = &self.slots.all()[self.workers.len()];
         let (wait_fd, gate_fd) = (wait_end.as_raw_fd(), self.gate.as_ref().map_or(-1, AsRawFd::as_raw_fd));
         // SAFETY: the child calls only async-signal-safe functions and never returns.
         let pid = unsafe { libc::fork() };
         match pid {
             -1 => Err(io::Error::last_os_error()),
-            0 => child(slot, seed, wait_fd, gate_fd),
+            0 => child(slot, &config.work.work_type, seed, wait_fd, gate_fd),
             pid => Ok(pid),
         }
     }
@@ -146,7 +165,7 @@ impl Drop for WorkloadHandle {
 }
 
 /// The child's whole life.
-fn child(slot: &Slot, seed: u64, wait_fd: i32, gate_fd: i32) -> ! {
+fn child(slot: &Slot, work_type: &WorkType, seed: u64, wait_fd: i32, gate_fd: i32) -> ! {
     let mut byte = 0u8;
     // SAFETY: system calls on descriptors that the parent had open when it forked, and on a local buffer. The gate is
     // closed so that only the parent holds it; the read ends when the parent closes its own.
@@ -155,7 +174,9 @@ fn child(slot: &Slot, seed: u64, wait_fd: i32, gate_fd: i32) -> ! {
         libc::close(gate_fd);
         while libc::read(wait_fd, (&raw mut byte).cast(), 1) < 0 {}
     }
-    worker::cpu_spin(slot, seed);
+    let mut meter = Meter::begin(slot, seed);
+    work::run(work_type, &mut meter);
+    meter.end();
     // SAFETY: ends the process without running the parent's exit handlers.
     unsafe { libc::_exit(0) }
 }
@@ -178,16 +199,19 @@ fn report(
     let own_cpu_ns = slot.cpu_time_ns.load(Acquire);
     WorkerReport {
         cgroup: worker.cgroup.clone(),
+        work: worker.work.to_owned(),
         index: worker.index,
         pid: worker.pid,
         from_ns: released_ns,
         work_units: slot.work_units.load(Relaxed),
+        iterations: slot.iterations.load(Relaxed),
         cpu_time_ns: if own_cpu_ns > 0 { own_cpu_ns } else { account.map_or(0, |(run_ns, _)| run_ns) },
         wall_time_ns: stop_ns.saturating_sub(released_ns),
         run_delay_ns: account.map(|(_, delay_ns)| delay_ns),
         migrations: slot.migrations.load(Relaxed),
         longest_gap: if open.length_ns > closed.length_ns { open } else { closed },
         stopped_in_time,
+        ..WorkerReport::default()
     }
 }
 

@@ -3,22 +3,35 @@
 use crate::assert::AssertResult;
 use crate::ctx::{Ctx, RunContext};
 use crate::entry::Body;
+use crate::stimulus::Stimulus;
 use anyhow::{Context, Result};
 use ktstr_wire::message::{CONTEXT_ENV, REPORT_FD_ENV};
-use ktstr_workload::CgroupManager;
+use ktstr_workload::{CgroupManager, WorkerReport};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::FromRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parent of every cgroup of a test.
 const CGROUP_PARENT: &str = "/sys/fs/cgroup/ktstr";
 
-/// What the body came to, as one report frame.
+/// One report frame to the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Frame {
+    /// Something happened to the workload.
+    Stimulus(Stimulus),
+    /// What a worker measured; `phase` counts the outcome's phases, and is none for the whole run.
+    Worker { phase: Option<usize>, report: WorkerReport },
+    /// What the body came to. Nothing follows it.
+    Outcome(Outcome),
+}
+
+/// What the body came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
-    /// It returned a result.
+    /// It returned a result; what workers measured came before it, each in a frame of its own.
     Finished(AssertResult),
     /// It returned an error.
     Error(String),
@@ -28,9 +41,13 @@ pub(crate) enum Outcome {
 
 /// The way back to the agent.
 pub(crate) struct Connection {
-    report: File,
+    reporter: Reporter,
     context_path: String,
 }
+
+/// Sends frames to the host, from any thread.
+#[derive(Debug)]
+pub(crate) struct Reporter(Mutex<File>);
 
 impl Connection {
     /// The connection that the agent gave, if this process runs in a guest.
@@ -39,35 +56,56 @@ impl Connection {
         let context_path = std::env::var(CONTEXT_ENV).ok()?;
         // SAFETY: the agent made the descriptor for this process, and one process runs one test.
         let report = unsafe { File::from_raw_fd(fd) };
-        Some(Self { report, context_path })
+        Some(Self { reporter: Reporter(Mutex::new(report)), context_path })
     }
 }
 
 /// Runs the body and reports what it came to.
-pub(crate) fn run(mut connection: Connection, body: Body) {
-    let outcome = match catch_unwind(AssertUnwindSafe(|| attempt(&connection, body))) {
+pub(crate) fn run(connection: Connection, body: Body) {
+    let reporter = Arc::new(connection.reporter);
+    let outcome = match catch_unwind(AssertUnwindSafe(|| attempt(&reporter, &connection.context_path, body))) {
         Ok(Ok(result)) => Outcome::Finished(result),
         Ok(Err(error)) => Outcome::Error(format!("{error:#}")),
         Err(panic) => Outcome::Panicked(panic_text(&*panic)),
     };
-    if let Err(error) = connection.send(&outcome) {
+    if let Err(error) = send_outcome(&reporter, outcome) {
         eprintln!("cannot report the outcome: {error:#}");
     }
 }
 
-fn attempt(connection: &Connection, body: Body) -> Result<AssertResult> {
-    let path = &connection.context_path;
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
-    let run: RunContext = serde_json::from_slice(&bytes).with_context(|| format!("cannot understand {path}"))?;
+fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<AssertResult> {
+    let bytes = std::fs::read(context_path).with_context(|| format!("cannot read {context_path}"))?;
+    let run: RunContext =
+        serde_json::from_slice(&bytes).with_context(|| format!("cannot understand {context_path}"))?;
     let cgroups = CgroupManager::new(CGROUP_PARENT)?;
-    body(&Ctx { run, cgroups })
+    body(&Ctx { run, cgroups, reporter: Arc::clone(reporter) })
 }
 
-impl Connection {
-    fn send(&mut self, outcome: &Outcome) -> Result<()> {
-        let payload = serde_json::to_vec(outcome)?;
+/// Workers' reports first, as one frame must not grow with their number.
+fn send_outcome(reporter: &Reporter, mut outcome: Outcome) -> Result<()> {
+    if let Outcome::Finished(result) = &mut outcome {
+        for report in std::mem::take(&mut result.reports) {
+            reporter.send(&Frame::Worker { phase: None, report })?;
+        }
+        for (phase, of_phase) in result.phases.iter_mut().enumerate() {
+            for report in std::mem::take(&mut of_phase.reports) {
+                reporter.send(&Frame::Worker { phase: Some(phase), report })?;
+            }
+        }
+    }
+    reporter.send(&Frame::Outcome(outcome))
+}
+
+impl Reporter {
+    /// Sends a frame.
+    ///
+    /// # Errors
+    /// When the agent does not take it.
+    pub(crate) fn send(&self, frame: &Frame) -> Result<()> {
+        let payload = serde_json::to_vec(frame)?;
         let length = u32::try_from(payload.len())?;
-        self.report.write_all(&[&length.to_le_bytes()[..], &payload].concat())?;
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(&[&length.to_le_bytes()[..], &payload].concat())?;
         Ok(())
     }
 }

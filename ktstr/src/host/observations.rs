@@ -6,9 +6,11 @@ use crate::host::phases::Overdue;
 use crate::host::session::Asked;
 use crate::host::share::HostShare;
 use crate::record::TimeSplit;
+use crate::stimulus::Stimulus;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Exit, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, MachineReport};
+use ktstr_workload::WorkerReport;
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
@@ -22,6 +24,9 @@ pub(crate) struct Observations {
     pub(crate) said_bye: bool,
     pub(crate) faults: Vec<String>,
     pub(crate) outcome: Option<Outcome>,
+    pub(crate) stimuli: Vec<Stimulus>,
+    /// What workers measured, each with the number of its phase, until the outcome takes them up.
+    pub(crate) reports: Vec<(Option<usize>, WorkerReport)>,
     pub(crate) output: String,
     pub(crate) console: ConsoleSeen,
     /// Protocol breaches: a corrupt ring, strange messages, bytes on the control channel that are no frames.

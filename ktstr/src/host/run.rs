@@ -228,6 +228,7 @@ fn take_observations(record: &mut Record, seen: Observations) {
         exited_ns: seen.exited.as_ref().map(|(_, at_ns)| *at_ns),
         exit_status: seen.exited.map(|(status, _)| status),
         faults: seen.faults,
+        stimuli: seen.stimuli,
         result: match seen.outcome {
             Some(Outcome::Finished(result)) => Some(result),
             _ => None,

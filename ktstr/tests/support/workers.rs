@@ -6,7 +6,7 @@ use ktstr::prelude::*;
 pub(crate) fn two_workers(ctx: &Ctx) -> Result<(CgroupGroup, WorkloadHandle)> {
     let mut group = CgroupGroup::new(ctx.cgroups());
     group.create("cg_0")?;
-    let config = WorkloadConfig { cgroup: "cg_0".to_owned(), workers: 2, seed: ctx.seed() };
+    let config = WorkloadConfig::new("cg_0", 2, Work::default(), ctx.seed());
     let workload = WorkloadHandle::spawn(ctx.cgroups(), &[config])?;
     Ok((group, workload))
 }
