@@ -23,7 +23,7 @@ pub(crate) enum Frame {
     /// Something happened to the workload.
     Stimulus(Stimulus),
     /// What a worker measured; `phase` counts the outcome's phases, and is none for the whole run.
-    Worker { phase: Option<usize>, report: WorkerReport },
+    Worker { phase: Option<usize>, report: Box<WorkerReport> },
     /// What the body came to. Nothing follows it.
     Outcome(Outcome),
 }
@@ -85,11 +85,11 @@ fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<A
 fn send_outcome(reporter: &Reporter, mut outcome: Outcome) -> Result<()> {
     if let Outcome::Finished(result) = &mut outcome {
         for report in std::mem::take(&mut result.reports) {
-            reporter.send(&Frame::Worker { phase: None, report })?;
+            reporter.send(&Frame::Worker { phase: None, report: Box::new(report) })?;
         }
         for (phase, of_phase) in result.phases.iter_mut().enumerate() {
             for report in std::mem::take(&mut of_phase.reports) {
-                reporter.send(&Frame::Worker { phase: Some(phase), report })?;
+                reporter.send(&Frame::Worker { phase: Some(phase), report: Box::new(report) })?;
             }
         }
     }

@@ -134,7 +134,7 @@ impl Session {
         }
         match serde_json::from_slice(frame) {
             Ok(Frame::Stimulus(stimulus)) => self.seen.stimuli.push(stimulus),
-            Ok(Frame::Worker { phase, report }) => self.seen.reports.push((phase, report)),
+            Ok(Frame::Worker { phase, report }) => self.seen.reports.push((phase, *report)),
             Ok(Frame::Outcome(outcome)) => self.take_outcome(outcome),
             Err(error) => {
                 note(&mut self.seen.breaches, format!("the test's report cannot be understood: {error}"));
