@@ -26,3 +26,16 @@ fn three_llcs(ctx: &Ctx) -> Result<AssertResult> {
 fn four_threads_and_an_odd_number_of_cores(ctx: &Ctx) -> Result<AssertResult> {
     scenarios::steady(ctx)
 }
+
+/// LLCs enough for an APIC id above 254 where the processor has eight ids for each, as the first Zen. That the guest has all
+/// of its CPUs is checked in every run.
+#[ktstr_test(llcs = 33, cores = 1)]
+#[ignore = "for KVM on such a processor: cargo xtask ci"]
+fn apic_ids_above_254(_ctx: &Ctx) -> Result<AssertResult> {
+    let text = std::fs::read_to_string("/proc/cpuinfo")?;
+    let ids =
+        text.lines().filter_map(|line| line.strip_prefix("apicid")?.trim_start_matches([':', '\t', ' ']).parse().ok());
+    let highest: Option<u32> = ids.max();
+    assert!(highest > Some(254), "the highest APIC id is {highest:?}");
+    Ok(AssertResult::default())
+}

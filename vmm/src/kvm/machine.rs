@@ -225,6 +225,9 @@ fn create_vcpus(vm: &VmFd, ids: &ApicIds, template: &CpuIdTemplate) -> Result<Ve
             // KVM takes a vCPU's number for its APIC id.
             let vcpu = vm.create_vcpu(u64::from(apic_id)).map_err(Error::call("create a vCPU (KVM_CREATE_VCPU)"))?;
             vcpu::configure(&vcpu, &template.for_cpu(cpu))?;
+            if ids.max() >= FIRST_WIDE_APIC_ID {
+                vcpu::enter_x2apic_mode(&vcpu)?;
+            }
             Ok(vcpu)
         })
         .collect()

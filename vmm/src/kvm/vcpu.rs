@@ -14,6 +14,9 @@ const MSR_MTRR_DEFAULT_TYPE: u32 = 0x2ff;
 /// Enabled, all memory write-back: without it the guest's kernel maps the reserved range uncached.
 const MTRR_WRITE_BACK: u64 = 1 << 11 | 6;
 
+/// In IA32_APIC_BASE.
+const APIC_BASE_X2APIC: u64 = 1 << 10;
+
 /// Registers of the local interrupt controller (SDM volume 3, section 12.4.1), and delivery modes.
 const LVT_LINT0: usize = 0x350;
 const LVT_LINT1: usize = 0x360;
@@ -54,6 +57,18 @@ fn set_local_interrupts(vcpu: &VcpuFd) -> Result<(), Error> {
         }
     }
     vcpu.set_lapic(&lapic).map_err(Error::call("set an interrupt controller (KVM_SET_LAPIC)"))
+}
+
+/// Puts a vCPU's interrupt controller into x2APIC mode, as firmware does that finds APIC ids above 254 (SDM volume 3, section
+/// 12.12.1): Linux takes CPUs with such ids only if it starts in that mode (arch/x86/kernel/acpi/boot.c,
+/// acpi_parse_x2apic). Needs the vCPU's features.
+///
+/// # Errors
+/// [`Error::Call`].
+pub(super) fn enter_x2apic_mode(vcpu: &VcpuFd) -> Result<(), Error> {
+    let mut sregs = vcpu.get_sregs().map_err(Error::call("read a vCPU (KVM_GET_SREGS)"))?;
+    sregs.apic_base |= APIC_BASE_X2APIC;
+    vcpu.set_sregs(&sregs).map_err(Error::call("set a vCPU to x2APIC mode (KVM_SET_SREGS)"))
 }
 
 /// Puts the boot vCPU at the kernel's 64-bit entry (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").

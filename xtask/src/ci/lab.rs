@@ -9,11 +9,13 @@ use ktstr_kernels::Kernel;
 use std::process::Command;
 use xshell::Shell;
 
-/// Time limits, several times what the steps take on two busy cores.
-const BACKEND_LIMIT: &str = "20m";
-const TEST_LIMIT: &str = "10m";
-const PRESETS_LIMIT: &str = "20m";
-const FAULTS_LIMIT: &str = "20m";
+/// The lab's options. The time limits are several times what the steps take on two busy cores.
+const BACKEND: &str = "--timeout 20m";
+const TEST: &str = "--timeout 10m";
+const PRESETS_LAB: &str = "--timeout 20m";
+const FAULTS_LAB: &str = "--timeout 20m";
+/// A processor of the first Zen: Linux has eight APIC ids for each of its LLCs, so that few CPUs have ids above 254.
+const ZEN: &str = "--timeout 10m --cpu family=23,model=1";
 
 /// What goes wrong with a machine, as far as it is another thing under kvm.
 const FAULTS: [&str; 4] = [
@@ -42,13 +44,13 @@ const PRESETS: [&str; 12] = [
 /// The tests of the kvm backend itself; they boot guests with one vCPU and with four.
 pub(super) fn backend(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
     let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
-    run(shell, kernel, BACKEND_LIMIT, integration_test(binaries, "ktstr-vmm", "kvm")?, &["--ignored"], 1)
+    run(shell, kernel, BACKEND, integration_test(binaries, "ktstr-vmm", "kvm")?, &["--ignored"], 1)
 }
 
 /// The two-cgroup scheduler tests, from declaration to verdict.
 pub(super) fn scheduler_test(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
     let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
-    run(shell, kernel, TEST_LIMIT, integration_test(binaries, "ktstr", "steady")?, &[], 1)
+    run(shell, kernel, TEST, integration_test(binaries, "ktstr", "steady")?, &[], 1)
 }
 
 /// A dozen machines, each as it was declared.
@@ -56,7 +58,14 @@ pub(super) fn presets(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Res
     let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
     let arguments: Vec<&str> = ["--exact"].into_iter().chain(PRESETS).collect();
     let program = integration_test(binaries, "ktstr", "presets")?;
-    run(shell, kernel, PRESETS_LIMIT, program, &arguments, PRESETS.len() as u64)
+    run(shell, kernel, PRESETS_LAB, program, &arguments, PRESETS.len() as u64)
+}
+
+/// A machine with more APIC ids than the short ones.
+pub(super) fn wide_apic_ids(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
+    let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
+    let program = integration_test(binaries, "ktstr", "topology")?;
+    run(shell, kernel, ZEN, program, &["--ignored", "--exact", "apic_ids_above_254"], 1)
 }
 
 /// Machines to which something happens, or that do something to themselves.
@@ -64,13 +73,15 @@ pub(super) fn faults(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Resu
     let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
     let arguments: Vec<&str> = ["--exact"].into_iter().chain(FAULTS).collect();
     let program = integration_test(binaries, "ktstr", "vm_faults")?;
-    run(shell, kernel, FAULTS_LIMIT, program, &arguments, FAULTS.len() as u64)
+    run(shell, kernel, FAULTS_LAB, program, &arguments, FAULTS.len() as u64)
 }
 
 /// Runs one test program, a test at a time, for guests are slow there. At least so many tests must pass.
-fn run(shell: &Shell, kernel: &Kernel, limit: &str, binary: &Binary, arguments: &[&str], at_least: u64) -> Result<()> {
+fn run(shell: &Shell, kernel: &Kernel, lab: &str, binary: &Binary, arguments: &[&str], at_least: u64) -> Result<()> {
     let program = binary.path.to_string_lossy();
-    let mut words = vec!["kvm-lab", "--timeout", limit, "--", &program, "--test-threads=1"];
+    let mut words = vec!["kvm-lab"];
+    words.extend(lab.split(' '));
+    words.extend(["--", &program, "--test-threads=1"]);
     words.extend(arguments);
     let command = xtask(shell, &words)?
         .env("KTSTR_ACCEL", "kvm")

@@ -56,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.step("the kvm backend, in the lab", || lab::backend(&shell, both));
     report.step("a scheduler test on kvm, in the lab", || lab::scheduler_test(&shell, both));
     report.step("a dozen machines on kvm, in the lab", || lab::presets(&shell, both));
+    report.step("APIC ids above 254 on kvm, in the lab", || lab::wide_apic_ids(&shell, both));
     report.step("faults of machines on kvm, in the lab", || lab::faults(&shell, both));
     if args.full {
         let path = report.step("build a kernel", || build_kernel(&shell));

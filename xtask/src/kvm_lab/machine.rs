@@ -1,6 +1,6 @@
 //! The outer machine as a process: what it inherits, and that it never outlives us.
 
-use super::qemu;
+use super::{Args, qemu};
 use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -35,11 +35,11 @@ pub(super) struct Streams {
 }
 
 impl Machine {
-    /// Starts a machine. It dies with the calling thread, so that thread has to stay.
+    /// Starts a machine as `args` say. It dies with the calling thread, so that thread has to stay.
     ///
     /// # Errors
     /// When QEMU is missing or cannot be started.
-    pub(super) fn start(kernel: &Path, initramfs: &[u8], vcpus: u32, memory_mib: u64) -> Result<(Self, Streams)> {
+    pub(super) fn start(kernel: &Path, initramfs: &[u8], args: &Args) -> Result<(Self, Streams)> {
         let initramfs = in_memory(initramfs)?;
         let pair = || UnixStream::pair().context("cannot make a socket pair");
         let (console, console_there) = pair()?;
@@ -48,8 +48,14 @@ impl Machine {
         let (err, err_there) = pair()?;
         let theirs: [OwnedFd; 4] = [console_there, control_there, out_there, err_there].map(OwnedFd::from);
         let sockets = theirs.each_ref().map(AsRawFd::as_raw_fd);
-        let arguments =
-            qemu::arguments(&qemu::Machine { kernel, initramfs: initramfs.as_raw_fd(), vcpus, memory_mib, sockets });
+        let arguments = qemu::arguments(&qemu::Machine {
+            kernel,
+            initramfs: initramfs.as_raw_fd(),
+            vcpus: args.vcpus,
+            cpu: args.cpu.as_deref(),
+            memory_mib: args.memory,
+            sockets,
+        });
         let mut child = spawn(&arguments, initramfs.as_raw_fd(), sockets)?;
         let qemu = child.stderr.take();
         let machine = Self { child };

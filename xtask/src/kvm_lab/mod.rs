@@ -46,6 +46,10 @@ pub(crate) struct Args {
     /// Outer vCPUs; with more than one the outer kernel is slow and sometimes dies
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     vcpus: u32,
+    /// Additions to QEMU's `-cpu`: with family=23,model=1 the processor is of the first Zen, whose LLCs begin at every eighth
+    /// APIC id, so that guests with few CPUs have ids above 254
+    #[arg(long)]
+    cpu: Option<String>,
     /// Outer memory, with `M` or `G`; half of it at most holds what the command writes
     #[arg(long, default_value = "4G", value_parser = parse_memory_mib)]
     memory: u64,
@@ -72,7 +76,7 @@ fn try_run(args: &Args) -> Result<i32> {
     let bundle = Bundle::find_or_make(&ktstr_cache::Cache::open_default()?)?;
     let mut initramfs = bundle.initramfs()?;
     initramfs.extend(job_archive(&args.command)?);
-    let (machine, streams) = Machine::start(&bundle.kernel(), &initramfs, args.vcpus, args.memory)?;
+    let (machine, streams) = Machine::start(&bundle.kernel(), &initramfs, args)?;
     drop(initramfs);
     let console = Console::default();
     let outcome = session::run(machine, streams, &console, args.timeout);

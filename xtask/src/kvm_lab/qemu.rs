@@ -25,6 +25,8 @@ pub(super) struct Machine<'a> {
     pub(super) initramfs: RawFd,
     /// Outer vCPUs.
     pub(super) vcpus: u32,
+    /// Additions to the outer CPU's properties, as QEMU's option `-cpu` takes them.
+    pub(super) cpu: Option<&'a str>,
     /// Guest RAM in MiB.
     pub(super) memory_mib: u64,
     /// Inherited sockets, in this order: console, control, stdout, stderr.
@@ -44,7 +46,7 @@ pub(super) fn arguments(machine: &Machine<'_>) -> Vec<OsString> {
     };
     add("-machine", &"pc,usb=off,vmport=off");
     add("-accel", &"tcg,thread=single");
-    add("-cpu", &CPU);
+    add("-cpu", &[CPU].into_iter().chain(machine.cpu).collect::<Vec<_>>().join(","));
     add("-smp", &machine.vcpus.to_string());
     add("-m", &format!("{}M", machine.memory_mib));
     add("-display", &"none");
@@ -74,6 +76,7 @@ mod tests {
             kernel: Path::new("/cache/lab/a b/vmlinux"),
             initramfs: 9,
             vcpus: 2,
+            cpu: Some("family=23,model=1"),
             memory_mib: 3072,
             sockets: [3, 4, 5, 6],
         };
@@ -87,6 +90,7 @@ mod tests {
         assert_eq!((after("-smp"), after("-m")), (vec!["2"], vec!["3072M"]));
         let sockets = ["console,fd=3", "control,fd=4", "out,fd=5", "err,fd=6"].map(|text| format!("socket,id={text}"));
         assert_eq!(after("-chardev"), sockets);
+        assert_eq!(after("-cpu"), [format!("{CPU},family=23,model=1")]);
         assert_eq!(after("-accel"), ["tcg,thread=single"]);
         assert!(after("-fsdev")[0].contains("readonly=on,multidevs=remap"));
     }
