@@ -31,6 +31,9 @@ pub enum Error {
         /// The machine's CPUs.
         topology: Topology,
     },
+    /// There is no memory for what workers and their parent share.
+    #[error("cannot map the memory that workers and their parent share")]
+    SharedMemory(#[source] io::Error),
     /// A worker could not be made.
     #[error("cannot {doing} for worker {index} of cgroup {cgroup}")]
     Spawn {

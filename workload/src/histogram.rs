@@ -42,6 +42,11 @@ impl LatencyHistogram {
         (!self.is_empty()).then(|| self.counts.max())
     }
 
+    /// How many are as long as this one, as far as that is known.
+    pub(crate) fn count_at(&self, latency_ns: u64) -> u64 {
+        self.counts.count_at(latency_ns)
+    }
+
     /// The mean.
     pub fn mean_ns(&self) -> Option<f64> {
         (!self.is_empty()).then(|| self.counts.mean())

@@ -2,6 +2,9 @@
 //!
 //! Nothing here knows of virtual machines; the crate works on any Linux with cgroup v2 and the right to use it.
 
+// The work types that use all of what workers share come one by one.
+#![allow(dead_code)]
+
 mod cgroup;
 mod clock;
 mod def;
@@ -12,6 +15,7 @@ mod report;
 mod shared;
 mod spawn;
 mod spec;
+mod team;
 mod work;
 mod work_type;
 
