@@ -1,5 +1,6 @@
 //! Checks on what workers measured.
 
+use crate::facts::{CgroupFacts, CpuFacts};
 use crate::verdict::{Finding, Window};
 use ktstr_workload::WorkerReport;
 use serde::{Deserialize, Serialize};
@@ -78,12 +79,18 @@ pub struct AssertResult {
 pub struct PhaseReports {
     /// The phase.
     pub phase: String,
-    /// Its beginning, on the guest's `CLOCK_MONOTONIC`.
+    /// When its measuring began, on the guest's `CLOCK_MONOTONIC`: what the phase changes was changed by then.
     pub from_ns: u64,
-    /// Its length.
+    /// How long it was measured.
     pub length_ns: u64,
     /// What they measured in it.
     pub reports: Vec<WorkerReport>,
+    /// The cgroups that were there at its end.
+    #[serde(default)]
+    pub cgroups: Vec<CgroupFacts>,
+    /// Every CPU of the machine.
+    #[serde(default)]
+    pub cpus: Vec<CpuFacts>,
 }
 
 impl AssertResult {

@@ -20,6 +20,7 @@ mod ctx;
 #[doc(hidden)]
 pub mod entry;
 mod execute;
+mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guest;
@@ -35,6 +36,7 @@ mod verdict;
 pub use assert::{Assert, AssertResult, PhaseReports};
 pub use ctx::Ctx;
 pub use execute::execute_defs;
+pub use facts::{CgroupFacts, CpuFacts, CpuStat};
 pub use host::run::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
 pub use host::{
