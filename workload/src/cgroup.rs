@@ -1,8 +1,17 @@
 //! Cgroups of a test, all below one parent (Documentation/admin-guide/cgroup-v2.rst).
 
+use crate::def::CpuMax;
 use crate::error::Error;
-use std::fs;
+use ktstr_wire::CpuSet;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+/// How often it is looked whether a cgroup is frozen, every 2 ms.
+const FREEZE_TRIES: u32 = 1000;
+
+/// How often the processes of a cgroup are moved until none is left in it.
+const MOVE_TRIES: u32 = 100;
 
 /// Makes, changes and removes cgroups below one parent directory.
 #[derive(Debug, Clone)]
@@ -36,12 +45,123 @@ impl CgroupManager {
         Ok(self.parent.join(relative))
     }
 
-    /// Makes a cgroup. Those above it on a nested path must exist.
+    /// Makes a cgroup if it isn't there, and those above it on a nested path, which hand their controllers down.
     ///
     /// # Errors
     /// [`Error::BadName`], [`Error::Cgroup`].
     pub fn create(&self, name: &str) -> Result<(), Error> {
-        make(&self.path(name)?)
+        let path = self.path(name)?;
+        let mut above: Vec<&Path> = path.ancestors().skip(1).take_while(|above| *above != self.parent).collect();
+        above.reverse();
+        for above in above {
+            make(above)?;
+            hand_down(above)?;
+        }
+        make(&path)
+    }
+
+    /// Sets `cpuset.cpus`.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn set_cpuset(&self, name: &str, cpus: &CpuSet) -> Result<(), Error> {
+        self.write(name, "cpuset.cpus", &cpus.to_string())
+    }
+
+    /// Clears `cpuset.cpus`: the cgroup has the CPUs of the one above it.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn clear_cpuset(&self, name: &str) -> Result<(), Error> {
+        // Writing nothing at all would not reach the kernel.
+        self.write(name, "cpuset.cpus", "\n")
+    }
+
+    /// Sets `cpu.weight`.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn set_weight(&self, name: &str, weight: u32) -> Result<(), Error> {
+        self.write(name, "cpu.weight", &weight.to_string())
+    }
+
+    /// Sets `cpu.max`, or lifts it.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn set_max(&self, name: &str, max: Option<CpuMax>) -> Result<(), Error> {
+        let value = max.map_or("max".to_owned(), |max| format!("{} {}", max.quota_us, max.period_us));
+        self.write(name, "cpu.max", &value)
+    }
+
+    /// Sets `cpu.uclamp.min` and `cpu.uclamp.max`, in percent.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn set_uclamp(&self, name: &str, (min_pct, max_pct): (f64, f64)) -> Result<(), Error> {
+        self.write(name, "cpu.uclamp.min", &format!("{min_pct:.2}"))?;
+        self.write(name, "cpu.uclamp.max", &format!("{max_pct:.2}"))
+    }
+
+    /// Freezes the cgroup's tasks, or lets them go on, and waits until that is done.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn set_frozen(&self, name: &str, frozen: bool) -> Result<(), Error> {
+        let wanted = u8::from(frozen).to_string();
+        self.write(name, "cgroup.freeze", &wanted)?;
+        for _ in 0..FREEZE_TRIES {
+            let events = self.read(name, "cgroup.events")?;
+            if events.lines().any(|line| line.strip_prefix("frozen ") == Some(&wanted)) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let doing = format!("see \"frozen {wanted}\" within {} ms in", 2 * FREEZE_TRIES);
+        let path = self.path(name)?.join("cgroup.events");
+        Err(Error::Cgroup { doing, path, source: io::ErrorKind::TimedOut.into() })
+    }
+
+    /// Moves every process of one cgroup to another, those that are forked meanwhile too.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn move_all_tasks(&self, from: &str, to: &str) -> Result<(), Error> {
+        for _ in 0..MOVE_TRIES {
+            let pids = self.read(from, "cgroup.procs")?;
+            if pids.is_empty() {
+                return Ok(());
+            }
+            for pid in pids.lines() {
+                match self.write(to, "cgroup.procs", pid) {
+                    Err(Error::Cgroup { source, .. }) if source.raw_os_error() == Some(libc::ESRCH) => {}
+                    moved => moved?,
+                }
+            }
+        }
+        let (doing, path) = (format!("empty, in {MOVE_TRIES} tries,"), self.path(from)?);
+        Err(Error::Cgroup { doing, path, source: io::ErrorKind::ResourceBusy.into() })
+    }
+
+    /// What a cgroup's file says, without the space around it.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn read(&self, name: &str, file: &str) -> Result<String, Error> {
+        let path = self.path(name)?.join(file);
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|source| Error::Cgroup { doing: "read".to_owned(), path, source })?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Writes to a cgroup's file.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn write(&self, name: &str, file: &str, value: &str) -> Result<(), Error> {
+        let path = self.path(name)?.join(file);
+        let written = fs::write(&path, value);
+        written.map_err(|source| Error::Cgroup { doing: format!("write {:?} to", value.trim()), path, source })
     }
 
     /// Moves a process, with all its threads.
@@ -49,9 +169,7 @@ impl CgroupManager {
     /// # Errors
     /// [`Error::BadName`], [`Error::Cgroup`].
     pub fn move_task(&self, name: &str, pid: i32) -> Result<(), Error> {
-        let path = self.path(name)?.join("cgroup.procs");
-        let moved = fs::write(&path, pid.to_string());
-        moved.map_err(|source| Error::Cgroup { doing: format!("move process {pid} with"), path, source })
+        self.write(name, "cgroup.procs", &pid.to_string())
     }
 
     /// Removes a cgroup, after killing what is left in it.
@@ -69,7 +187,7 @@ impl CgroupManager {
                 // A killed process counts until its parent has reaped it, or until the kernel has taken it apart.
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) && tries < 500 => {
                     tries += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(2));
+                    std::thread::sleep(Duration::from_millis(2));
                 }
                 Err(source) => return Err(Error::Cgroup { doing: "remove the cgroup".to_owned(), path, source }),
             }
@@ -90,13 +208,28 @@ impl CgroupGroup {
         Self { manager: manager.clone(), names: Vec::new() }
     }
 
-    /// Makes a cgroup that belongs to this group.
+    /// Makes a cgroup that belongs to this group, as do those above it that were not there.
     ///
     /// # Errors
     /// As [`CgroupManager::create`].
     pub fn create(&mut self, name: &str) -> Result<(), Error> {
-        self.manager.create(name)?;
-        self.names.push(name.to_owned());
+        let ends = name.match_indices('/').map(|(end, _)| end).chain([name.len()]);
+        for part in ends.map(|end| &name[..end]) {
+            if !self.manager.path(part)?.exists() {
+                self.manager.create(part)?;
+                self.names.push(part.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a cgroup of this group now.
+    ///
+    /// # Errors
+    /// As [`CgroupManager::remove`].
+    pub fn remove(&mut self, name: &str) -> Result<(), Error> {
+        self.manager.remove(name)?;
+        self.names.retain(|other| other != name);
         Ok(())
     }
 }
@@ -113,7 +246,7 @@ impl Drop for CgroupGroup {
 
 fn make(path: &Path) -> Result<(), Error> {
     match fs::create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(Error::Cgroup { doing: "make the cgroup".to_owned(), path: path.to_owned(), source: error })
         }
         _ => Ok(()),
