@@ -4,8 +4,11 @@
 //! before it starts.
 
 pub mod cargo;
+mod junit;
 pub mod kernel;
+mod ktap;
 mod progress;
+mod runs;
 pub mod setup;
 pub mod shell;
 pub mod test;

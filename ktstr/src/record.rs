@@ -1,4 +1,14 @@
 //! The record of one test run: one JSON file, whole or absent.
+//!
+//! A run's directory, `target/ktstr/runs/<run>/`, has for each test that ran in it `<test>.json`, this record, and
+//! `<test>.console.log`, the console with the host's times; a second one of the same test is `<test>.2.json`. A record is an
+//! object with the fields of [`Record`] by their names, and with those of [`Verdict`] beside them: `verdict` is `pass`,
+//! `fail` with `findings`, `skip` or `inconclusive` with a `reason`. Times are in nanoseconds of the guest's
+//! `CLOCK_MONOTONIC` unless their names say otherwise. What happened to the workload is `guest.stimuli`; what workers
+//! measured is `guest.result.reports`, and phase by phase `guest.result.phases`.
+//!
+//! `version` says how to read the rest. Fields may be added within a version. Who meets another version, or a file that is
+//! damaged, must say so and must not take it for a pass.
 
 use crate::assert::AssertResult;
 use crate::stimulus::Stimulus;

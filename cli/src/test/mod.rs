@@ -1,20 +1,23 @@
 //! `test`: a machine that can run tests, a kernel, the runner, and a table of what came out.
 
-mod records;
 mod runner;
 mod table;
+mod tally;
 
-use crate::kernel;
-use crate::setup;
-use crate::{cargo, test::records::Records};
+use crate::runs::{Run, cases};
+use crate::{cargo, junit, kernel, ktap, setup};
 use anyhow::{Context, Result};
 use ktstr::{Settings, runs_dir};
 use ktstr_kernels::Spec;
 use runner::Runner;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
+use tally::Tally;
 use xshell::Shell;
 
 /// Run scheduler tests and show what came out
@@ -37,6 +40,12 @@ pub struct Args {
     /// Show the guests' consoles as they come, each line after the test's name and the host's time
     #[arg(long)]
     console: bool,
+    /// Write the results as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the results as KTAP; without a file alone on standard output, and all else on standard error
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    ktap: Option<PathBuf>,
     /// More arguments for the test runner
     #[arg(last = true, value_name = "RUNNER ARGS")]
     runner: Vec<String>,
@@ -55,6 +64,11 @@ impl Args {
     /// What the names of the tests must have in them, if anything.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Whether standard output is for a program.
+    fn output_is_ktap(&self) -> bool {
+        self.ktap.as_ref().is_some_and(|path| path.as_os_str() == "-")
     }
 
     /// The tests that must leave a record of those in the scope; none when the runner is told more than a name.
@@ -97,11 +111,18 @@ pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
     // Ctrl-C is for the runner, which ends its tests; this one waits for it and then says what came out.
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
     let runner = Runner::installed();
-    let passed = runner.run(&shell, &runner.arguments(args, scope))?;
+    let passed = runner.run(&shell, &runner.arguments(args, scope), args.output_is_ktap())?;
 
-    let dir = runs_dir(&target_dir).join(&run_id);
-    let records = Records::read(&dir)?;
-    Ok(conclude(&records, &settings, &args.expected(scope), passed, &dir))
+    let run = Run::read(&runs_dir(&target_dir).join(&run_id))?;
+    let tally = Tally::of(&run, &settings, &args.expected(scope));
+    let text = conclusion(&run, &tally, passed);
+    match args.output_is_ktap() {
+        true => eprint!("{text}"),
+        false => print!("{text}"),
+    }
+    export(args, &run, &tally, passed)?;
+    let passed = passed && tally.failed == 0 && tally.passed > 0;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A name for this run's records that no other has.
@@ -110,31 +131,39 @@ fn run_id() -> String {
     format!("run-{}-{}", since.as_secs(), std::process::id())
 }
 
-/// Prints the table and what there is to say about it; the plain count is the last line.
-fn conclude(
-    records: &Records,
-    settings: &Settings,
-    expected: &[&str],
-    runner_passed: bool,
-    dir: &std::path::Path,
-) -> ExitCode {
-    let tally = records.tally(settings, expected);
-    println!();
-    print!("{}", table::render(&records.whole));
-    records.whole.iter().filter_map(table::reasons).for_each(|text| print!("{text}"));
-    records.unreadable.iter().for_each(|text| println!("unreadable record: {text}"));
-    tally.absent.iter().for_each(|test| println!("no record of {test}: it did not run, or it did not end"));
-    if records.whole.is_empty() {
-        println!("no scheduler test has run");
+/// The table and what there is to say about it; the plain count is the last line.
+fn conclusion(run: &Run, tally: &Tally, runner_passed: bool) -> String {
+    let mut text = format!("\n{}", table::render(run.records()));
+    run.records().filter_map(table::reasons).for_each(|reason| text.push_str(&reason));
+    let damaged = run.damaged.iter().map(|damaged| format!("{}: {}", damaged.test, damaged.verdict()));
+    let absent = tally.absent.iter().map(|test| format!("no record of {test}: it did not run, or it did not end"));
+    let none = run.whole.is_empty().then(|| "no scheduler test has run".to_owned());
+    let dir = format!("records: {}", run.dir.display());
+    let other = !runner_passed && tally.failed == 0;
+    let other = other.then(|| "the test runner failed for another reason: see above".to_owned());
+    let accelerators = table::accelerators(run.records()).into_iter();
+    let lines = damaged.chain(absent).chain(none).chain(accelerators).chain([dir]).chain(other);
+    for line in lines.chain([tally.to_string()]) {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{line}");
     }
-    table::accelerators(&records.whole).iter().for_each(|line| println!("{line}"));
-    println!("records: {}", dir.display());
-    if !runner_passed && tally.failed == 0 {
-        println!("the test runner failed for another reason: see above");
+    text
+}
+
+/// Writes the results in the forms that were asked for.
+fn export(args: &Args, run: &Run, tally: &Tally, runner_passed: bool) -> Result<()> {
+    let cases = cases(run, &tally.absent, runner_passed);
+    if let Some(path) = &args.junit {
+        junit::write(path, &run.id(), &cases)?;
     }
-    println!("{tally}");
-    let passed = runner_passed && tally.failed == 0 && tally.passed > 0;
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match &args.ktap {
+        Some(_) if args.output_is_ktap() => print!("{}", ktap::render(&cases)),
+        Some(path) => {
+            fs::write(path, ktap::render(&cases)).with_context(|| format!("cannot write {}", path.display()))?
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{Args, Scope};
 use crate::cargo;
 use anyhow::{Context, Result};
+use std::io;
 use std::process::Command;
 use xshell::Shell;
 
@@ -36,14 +37,19 @@ impl Runner {
         all
     }
 
-    /// Runs it on this terminal; whether it said that all is well.
+    /// Runs it on this terminal, with standard output kept clear if that is for something else; whether it said that all
+    /// is well.
     ///
     /// # Errors
     /// When it could not be started.
-    pub(super) fn run(self, shell: &Shell, arguments: &[String]) -> Result<bool> {
+    pub(super) fn run(self, shell: &Shell, arguments: &[String], output_is_taken: bool) -> Result<bool> {
         let command = cargo::command(shell, arguments);
         eprintln!("$ {command}");
-        let status = Command::from(command).status().context("cannot run cargo")?;
+        let mut command = Command::from(command);
+        if output_is_taken {
+            command.stdout(io::stderr());
+        }
+        let status = command.status().context("cannot run cargo")?;
         Ok(status.success())
     }
 }

@@ -8,12 +8,12 @@ const HEAD: [&str; 12] =
 const FIRST_NUMBER: usize = 5;
 
 /// One line for each record below a line of headings; times are in seconds.
-pub(super) fn render(records: &[Record]) -> String {
-    if records.is_empty() {
+pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(records.map(row));
+    if rows.len() == 1 {
         return String::new();
     }
-    let mut rows = vec![HEAD.map(str::to_owned)];
-    rows.extend(records.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; HEAD.len()] = std::array::from_fn(width);
     let mut text = String::new();
@@ -58,8 +58,8 @@ pub(super) fn reasons(record: &Record) -> Option<String> {
 }
 
 /// A line for each reason for which an accelerator was chosen.
-pub(super) fn accelerators(records: &[Record]) -> Vec<String> {
-    let reasons = records.iter().map(|record| record.host.accel_reason.as_str()).filter(|reason| !reason.is_empty());
+pub(super) fn accelerators<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<String> {
+    let reasons = records.map(|record| record.host.accel_reason.as_str()).filter(|reason| !reason.is_empty());
     let mut lines: Vec<String> = reasons.map(|reason| format!("accelerator: {reason}")).collect();
     lines.sort();
     lines.dedup();
@@ -67,32 +67,15 @@ pub(super) fn accelerators(records: &[Record]) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use ktstr::{Chosen, Finding, GuestPart, HostPart, KernelPart, Machine, RECORD_VERSION, TimeSplit, Topology};
-
-    /// A record as a run leaves it.
-    pub(in super::super) fn record(test: &str, verdict: Verdict) -> Record {
-        let time = TimeSplit { boot_ms: 1500.0, run_ms: 2004.0, ..TimeSplit::default() };
-        let accel_reason = "tcg: asked for; QEMU 7.2".to_owned();
-        Record {
-            version: RECORD_VERSION,
-            test: test.to_owned(),
-            verdict,
-            machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
-            accel: Some(Chosen::Tcg),
-            kernel: Some(KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: None }),
-            images: None,
-            seed: 1,
-            duration_ns: 2_000_000_000,
-            guest: GuestPart::default(),
-            host: HostPart { accel_reason, time, ..HostPart::default() },
-        }
-    }
+    use crate::runs::tests::record;
+    use ktstr::Finding;
 
     #[test]
     fn columns_line_up() {
-        let text = render(&[record("a_longer_name", Verdict::Pass), record("b", Verdict::Fail { findings: vec![] })]);
+        let text =
+            render([record("a_longer_name", Verdict::Pass), record("b", Verdict::Fail { findings: vec![] })].iter());
         let expected = "\
 test           verdict  topology  kernel  accel  resolve  pack  boot  ready   run  teardown  total
 a_longer_name  Pass     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.00      0.00   3.50
@@ -104,7 +87,7 @@ b              Fail     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.0
     #[test]
     fn what_is_unknown_is_a_dash() {
         let record = Record { kernel: None, accel: None, ..record("a", Verdict::Pass) };
-        assert!(render(&[record]).contains("a     Pass     1,1,2,1   -       -  "));
+        assert!(render([record].iter()).contains("a     Pass     1,1,2,1   -       -  "));
     }
 
     #[test]
@@ -120,6 +103,6 @@ b              Fail     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.0
     #[test]
     fn each_accelerator_is_said_once() {
         let records = [record("a", Verdict::Pass), record("b", Verdict::Pass)];
-        assert_eq!(accelerators(&records), ["accelerator: tcg: asked for; QEMU 7.2"]);
+        assert_eq!(accelerators(records.iter()), ["accelerator: tcg: asked for; QEMU 7.2"]);
     }
 }
