@@ -1,7 +1,7 @@
 //! The words inside `#[ktstr_test(...)]`.
 
 use crate::machine;
-use crate::values::{Given, boolean, count, counts, matrix, positive};
+use crate::values::{Given, boolean, count, counts, matrix, names, positive};
 
 use proc_macro2::TokenStream;
 use syn::parse::Parser;
@@ -24,13 +24,14 @@ pub(crate) struct Attrs {
     pub(crate) duration_s: Option<f64>,
     pub(crate) workers_per_cgroup: Option<u32>,
     pub(crate) performance_mode: Option<bool>,
+    pub(crate) programs: Option<Vec<String>>,
     pub(crate) not_starved: Option<bool>,
     pub(crate) max_gap_ms: Option<u32>,
     pub(crate) max_spread_pct: Option<f64>,
 }
 
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
-                     memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, \
+                     memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, programs, \
                      not_starved, max_gap_ms, max_spread_pct";
 
 /// One package has one LLC, so that their numbers are the same.
@@ -75,6 +76,7 @@ impl Attrs {
             "duration_s" => self.duration_s = Some(positive(name, value)?),
             "workers_per_cgroup" => self.workers_per_cgroup = Some(count(name, value)?),
             "performance_mode" => self.performance_mode = Some(boolean(name, value)?),
+            "programs" => self.programs = Some(names(name, value)?),
             "not_starved" => self.not_starved = Some(boolean(name, value)?),
             "max_gap_ms" => self.max_gap_ms = Some(count(name, value)?),
             "max_spread_pct" => self.max_spread_pct = Some(positive(name, value)?),

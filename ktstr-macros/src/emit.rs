@@ -51,6 +51,7 @@ fn spec(attrs: &Attrs) -> TokenStream {
     let duration_s = set("duration_s", attrs.duration_s.map(ToTokens::into_token_stream));
     let workers = set("workers_per_cgroup", attrs.workers_per_cgroup.map(ToTokens::into_token_stream));
     let performance_mode = set("performance_mode", attrs.performance_mode.map(ToTokens::into_token_stream));
+    let programs = set("programs", attrs.programs.as_ref().map(|names| quote!(&[#(#names),*])));
     let not_starved = option(attrs.not_starved.map(ToTokens::into_token_stream));
     let max_gap_ms = option(attrs.max_gap_ms.map(|ms| u64::from(ms).into_token_stream()));
     let max_spread_pct = option(attrs.max_spread_pct.map(ToTokens::into_token_stream));
@@ -70,6 +71,7 @@ fn spec(attrs: &Attrs) -> TokenStream {
         #duration_s
         #workers
         #performance_mode
+        #programs
         spec.assert = ::ktstr::Assert {
             not_starved: #not_starved,
             max_gap_ms: #max_gap_ms,

@@ -24,6 +24,7 @@ use syn::{ItemFn, parse_macro_input};
 /// | `duration_s = N` | the scenario's length in seconds of guest time, whole or not | 2 |
 /// | `workers_per_cgroup = N` | workers of a cgroup that doesn't say its own number | 2 |
 /// | `performance_mode = BOOL` | vCPUs on host CPUs of their own, see `TestSpec::performance_mode` | false |
+/// | `programs = ["NAME", …]` | programs of the host, by name or path, that `WorkType::Program` runs | none |
 /// | `not_starved = BOOL`, `max_gap_ms = N`, `max_spread_pct = N` | assertions, see `Assert` | `Assert::defaults()` |
 ///
 /// Other attributes of the function, such as `#[ignore]`, are kept.

@@ -60,6 +60,16 @@ pub(crate) fn counts(name: &str, value: &Expr) -> Result<Vec<u32>> {
     elements(name, value, "a list of whole numbers, such as [1, 3]")?.map(|element| count(name, element)).collect()
 }
 
+/// A list of names, at least one, none of them empty.
+pub(crate) fn names(name: &str, value: &Expr) -> Result<Vec<String>> {
+    let wanted = "a list of names, such as [\"hackbench\"]";
+    let one = |element: &Expr| match literal(name, element, wanted)? {
+        Lit::Str(text) if !text.value().is_empty() => Ok(text.value()),
+        other => Err(Error::new(other.span(), format!("`{name}` takes {wanted}"))),
+    };
+    elements(name, value, wanted)?.map(one).collect()
+}
+
 /// A list of lists of distances.
 pub(crate) fn matrix(name: &str, value: &Expr) -> Result<Vec<Vec<u8>>> {
     let wanted = "a list of lists, one for each node, such as [[10, 20], [20, 10]]";

@@ -28,6 +28,9 @@ pub struct TestSpec {
     /// [`PerformancePart`](crate::PerformancePart) for all that belongs to it. A part that the host lacks is said and recorded, and
     /// the test runs without it.
     pub performance_mode: bool,
+    /// Programs of the host that the body runs by [`WorkType::Program`](ktstr_workload::WorkType::Program): names on the
+    /// search path, or paths, relative ones from where the test runs. In the guest each goes by its file name.
+    pub programs: &'static [&'static str],
     /// What the test asserts beyond, or instead of, the defaults.
     pub assert: Assert,
 }
@@ -46,6 +49,7 @@ impl TestSpec {
             duration_s: 2.0,
             workers_per_cgroup: 2,
             performance_mode: false,
+            programs: &[],
             assert: Assert::unset(),
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod limits;
 mod observations;
 mod phases;
 pub(crate) mod prepare;
+mod programs;
 mod progress;
 mod reason;
 pub(crate) mod run;

@@ -1,6 +1,7 @@
 //! What a machine needs before it can be made: a kernel, the boot image, the payload.
 
 use crate::host::agent::{AGENT, AGENT_STAMP};
+use crate::host::programs::{self, MissingProgram};
 use crate::host::progress::Bar;
 use ktstr_cache::Cache;
 use ktstr_initramfs::{Image, ImageSpec};
@@ -47,6 +48,9 @@ pub enum PrepareError {
         /// Why.
         source: ktstr_kernels::Error,
     },
+    /// A program that the test runs.
+    #[error(transparent)]
+    Program(#[from] MissingProgram),
     /// An image.
     #[error("cannot make the {what}")]
     Image {
@@ -87,8 +91,14 @@ pub fn boot_image(cache: &Cache) -> Result<Image, PrepareError> {
     spec.build(cache).map_err(|source| PrepareError::Image { what: "boot image", source })
 }
 
-/// The payload: the test binary and the libraries that it needs.
-pub(crate) fn payload(cache: &Cache, program: &Path) -> Result<Image, PrepareError> {
-    let spec = ImageSpec::new().program(program, GUEST_PROGRAM);
+/// The payload: the test binary, the programs that its test runs, and the libraries that they need.
+pub(crate) fn payload(cache: &Cache, test: &Path, programs: &[&str]) -> Result<Image, PrepareError> {
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    let mut spec = ImageSpec::new().program(test, GUEST_PROGRAM);
+    for name in programs {
+        let host = programs::find(name, &search_path)?;
+        let guest = programs::guest_path(&host);
+        spec = spec.program(host, guest);
+    }
     spec.build(cache).map_err(|source| PrepareError::Image { what: "payload", source })
 }

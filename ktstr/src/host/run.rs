@@ -11,6 +11,7 @@ use crate::host::limits;
 use crate::host::observations::Observations;
 use crate::host::phases::{BODY_GRACE, Deadlines};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
+use crate::host::programs::GUEST_SEARCH_PATH;
 use crate::host::reason::reason;
 use crate::host::session::{self, SessionError};
 use crate::host::{symbols, timers};
@@ -139,12 +140,12 @@ struct Parts {
 fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
     give_back_large_blocks();
     let program = std::env::current_exe().map_err(SetupError::Program)?;
-    let parts = gather(settings, &program, record)?;
+    let parts = gather(spec, settings, &program, record)?;
     run_machine(spec, settings, &program, &parts, record)
 }
 
 /// Gets what is needed, and says in the record what that is.
-fn gather(settings: &Settings, program: &Path, record: &mut Record) -> Result<Parts, SetupError> {
+fn gather(spec: &TestSpec, settings: &Settings, program: &Path, record: &mut Record) -> Result<Parts, SetupError> {
     let began = Instant::now();
     let cache = Cache::open_default().map_err(PrepareError::from)?;
     let kernel = prepare::kernel(&cache, &settings.kernel)?;
@@ -161,7 +162,7 @@ fn gather(settings: &Settings, program: &Path, record: &mut Record) -> Result<Pa
 
     let began = Instant::now();
     let boot = prepare::boot_image(&cache)?;
-    let payload = prepare::payload(&cache, program)?;
+    let payload = prepare::payload(&cache, program, spec.programs)?;
     record.images = Some((boot.id.clone(), payload.id.clone()));
     record.host.time.pack_ms = ms_since(began);
     Ok(Parts { kernel, accel, boot, payload })
@@ -256,7 +257,7 @@ fn order(spec: &TestSpec, settings: &Settings, machine: &Machine) -> Run {
     let words = [GUEST_PROGRAM, "--exact", spec.name(), "--nocapture", "--include-ignored", "--test-threads=1"];
     Run {
         argv: words.map(str::to_owned).to_vec(),
-        env: [("PATH", "/bin:/usr/bin:/sbin:/usr/sbin"), ("HOME", "/tmp"), ("RUST_BACKTRACE", "1")]
+        env: [("PATH", GUEST_SEARCH_PATH), ("HOME", "/tmp"), ("RUST_BACKTRACE", "1")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
         dir: "/tmp".to_owned(),
