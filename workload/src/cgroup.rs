@@ -32,6 +32,11 @@ impl CgroupManager {
         Ok(Self { parent })
     }
 
+    /// A manager of the cgroups below a directory that is set up already; nothing is made or looked at.
+    pub fn existing(parent: impl Into<PathBuf>) -> Self {
+        Self { parent: parent.into() }
+    }
+
     /// The directory of a cgroup, whether it exists or not.
     ///
     /// # Errors
@@ -170,6 +175,19 @@ impl CgroupManager {
     /// [`Error::BadName`], [`Error::Cgroup`].
     pub fn move_task(&self, name: &str, pid: i32) -> Result<(), Error> {
         self.write(name, "cgroup.procs", &pid.to_string())
+    }
+
+    /// The CPUs that tasks of a cgroup can use now (`cpuset.cpus.effective`); without one, those that are online.
+    ///
+    /// # Errors
+    /// [`Error::BadName`], [`Error::Cgroup`].
+    pub fn effective_cpus(&self, name: Option<&str>) -> Result<CpuSet, Error> {
+        let path = match name {
+            Some(name) => self.path(name)?.join("cpuset.cpus.effective"),
+            None => PathBuf::from("/sys/devices/system/cpu/online"),
+        };
+        let text = fs::read_to_string(&path).and_then(|text| text.parse().map_err(io::Error::other));
+        text.map_err(|source| Error::Cgroup { doing: "read the CPUs of".to_owned(), path, source })
     }
 
     /// Removes a cgroup, after killing what is left in it.

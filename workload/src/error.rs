@@ -34,26 +34,46 @@ pub enum Error {
     /// There is no memory for what workers and their parent share.
     #[error("cannot map the memory that workers and their parent share")]
     SharedMemory(#[source] io::Error),
-    /// A worker could not be made.
-    #[error("cannot {doing} for worker {index} of cgroup {cgroup}")]
+    /// Workers could not be made.
+    #[error("cannot {doing} for the workers of {place}")]
     Spawn {
         /// The operation, as a verb phrase.
         doing: &'static str,
-        /// The worker's number in its cgroup.
-        index: u32,
-        /// The cgroup.
-        cgroup: String,
+        /// Where the workers were to be.
+        place: String,
         /// What came back.
         source: io::Error,
     },
+    /// The kernel refused something about a worker.
+    #[error("cannot {doing} of {worker}: {advice}")]
+    Refused {
+        /// The operation, as a verb phrase.
+        doing: String,
+        /// The worker.
+        worker: String,
+        /// What to do about it.
+        advice: &'static str,
+        /// What came back.
+        source: io::Error,
+    },
+    /// The kernel took something else than it was told, without an error.
+    #[error("the {what} of {worker} was set to {asked} and is {got}: another program or scheduler changes it")]
+    NotTaken {
+        /// What was set.
+        what: &'static str,
+        /// The worker.
+        worker: String,
+        /// What it was set to.
+        asked: String,
+        /// What it is.
+        got: String,
+    },
     /// A worker ended by itself.
-    #[error("worker {pid} of cgroup {cgroup} ended before it was told to (wait status {status:#x})")]
+    #[error("{worker} ended before it was told to ({how})")]
     DiedEarly {
         /// The worker.
-        pid: i32,
-        /// The cgroup.
-        cgroup: String,
-        /// As waitpid(2) gives it.
-        status: i32,
+        worker: String,
+        /// How.
+        how: String,
     },
 }

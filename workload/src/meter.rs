@@ -1,14 +1,18 @@
 //! A worker's books. Kept between `fork` and `_exit`, so without allocation and without locks.
 
 use crate::clock::{monotonic_ns, thread_cpu_ns};
+use crate::report::Gap;
 use crate::shared::{NO_WORK, Orders, Slot};
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Rounds of computation in a unit of work: some tens of microseconds, so that a gap is timed that finely and the books
 /// cost nothing beside it.
 const ROUNDS_PER_UNIT: u32 = 4096;
+
+/// A worker that was not seen for longer did not run all that time; shorter gaps lie within its stretches of running.
+const RUN_ENDS_AFTER_NS: u64 = 1_000_000;
 
 /// What every kind of work computes with, and books what it does in.
 ///
@@ -23,19 +27,41 @@ pub(crate) struct Meter<'a> {
     slot: &'a Slot,
     state: u64,
     random: u64,
-    last_ns: u64,
-    longest_gap_ns: u64,
+    started_ns: u64,
+    /// When it was last seen running.
+    ran_ns: u64,
     cpu: u64,
+    longest_gap_ns: u64,
+    /// The phase that is booked, and the longest gap in it.
+    phase: u64,
+    phase_gap_ns: u64,
+    /// When the next mark of progress is due.
+    mark_ns: u64,
 }
 
 impl<'a> Meter<'a> {
-    /// Opens the books.
+    /// Opens the books. The worker has had work since the common start.
     pub(crate) fn begin(orders: &'a Orders, slot: &'a Slot, seed: u64) -> Self {
-        let (last_ns, cpu) = (monotonic_ns(), current_cpu());
-        slot.cpu.store(cpu, Relaxed);
-        slot.ready_ns.store(last_ns, Relaxed);
-        slot.started_ns.store(last_ns, Release);
-        Self { orders, slot, state: seed | 1, random: seed, last_ns, longest_gap_ns: 0, cpu }
+        let started_ns = orders.started_ns.load(Acquire);
+        let mut meter = Self {
+            orders,
+            slot,
+            state: seed | 1,
+            random: seed,
+            started_ns,
+            ran_ns: started_ns,
+            cpu: current_cpu(),
+            longest_gap_ns: 0,
+            phase: 0,
+            phase_gap_ns: 0,
+            mark_ns: 0,
+        };
+        let now_ns = monotonic_ns();
+        slot.runs.begin(meter.cpu, now_ns);
+        meter.arrive_at(meter.cpu);
+        meter.book(started_ns, now_ns);
+        slot.started.store(true, Release);
+        meter
     }
 
     /// Whether the worker is to go on.
@@ -47,9 +73,7 @@ impl<'a> Meter<'a> {
     pub(crate) fn unit(&mut self) {
         self.state = unit(self.state);
         add_one(&self.slot.work_units);
-        let now_ns = monotonic_ns();
-        self.slot.ready_ns.store(now_ns, Relaxed);
-        self.runs_at(now_ns);
+        self.book(self.ran_ns, monotonic_ns());
     }
 
     /// One round of the work is done.
@@ -70,12 +94,11 @@ impl<'a> Meter<'a> {
         self.slot.ready_ns.store(due_ns, Release);
         let result = call();
         let now_ns = monotonic_ns();
-        let due_ns = self.slot.ready_ns.swap(now_ns, AcqRel);
+        let due_ns = self.slot.ready_ns.load(Acquire);
         if due_ns <= now_ns {
             self.slot.latencies.record(now_ns - due_ns);
         }
-        self.last_ns = due_ns.min(now_ns);
-        self.runs_at(now_ns);
+        self.book(due_ns.min(now_ns), now_ns);
         result
     }
 
@@ -83,12 +106,17 @@ impl<'a> Meter<'a> {
     /// [`Meter::wait`]: wake latency, and a gap.
     pub(crate) fn woke(&mut self, latency_ns: u64) {
         self.slot.latencies.record(latency_ns);
-        self.gap(self.last_ns.saturating_sub(latency_ns), self.last_ns);
+        self.gap(self.ran_ns.saturating_sub(latency_ns), self.ran_ns);
     }
 
-    /// When the worker last looked at the clock.
+    /// Books that the worker runs, for work that takes long without a [`Meter::unit`].
+    pub(crate) fn tick(&mut self) {
+        self.book(self.ran_ns, monotonic_ns());
+    }
+
+    /// When the worker last looked at the clock (`CLOCK_MONOTONIC`).
     pub(crate) fn last_ns(&self) -> u64 {
-        self.last_ns
+        self.ran_ns
     }
 
     /// A random number below `limit`, or 0 if that is 0 (Steele, Lea and Flood, "Fast splittable pseudorandom number
@@ -105,27 +133,71 @@ impl<'a> Meter<'a> {
     /// Closes the books.
     pub(crate) fn end(self) {
         black_box(self.state);
-        self.slot.cpu_time_ns.store(thread_cpu_ns(), Release);
+        self.slot.cpu_time_ns.store(thread_cpu_ns(), Relaxed);
+        self.slot.ended.store(true, Release);
     }
 
-    fn runs_at(&mut self, now_ns: u64) {
-        self.gap(self.last_ns, now_ns);
-        self.last_ns = now_ns;
+    /// The worker runs now, and had work since `ready_ns`.
+    fn book(&mut self, ready_ns: u64, now_ns: u64) {
+        let phase = self.orders.phase.load(Acquire);
+        if phase != self.phase {
+            self.turn_to(phase, ready_ns, now_ns);
+        }
+        self.gap(ready_ns, now_ns);
         let here = current_cpu();
         if here != self.cpu {
-            self.cpu = here;
             add_one(&self.slot.migrations);
-            self.slot.cpu.store(here, Relaxed);
+            self.arrive_at(here);
+            self.slot.runs.begin(here, if now_ns - self.ran_ns > RUN_ENDS_AFTER_NS { now_ns } else { self.ran_ns });
+        } else if now_ns - self.ran_ns > RUN_ENDS_AFTER_NS {
+            self.slot.runs.begin(here, now_ns);
         }
+        self.slot.runs.go_on(now_ns);
+        self.ran_ns = now_ns;
+        if now_ns >= self.mark_ns {
+            let since_start_ns = now_ns - self.started_ns;
+            self.mark_ns = self.started_ns + self.slot.marks.set(since_start_ns, self.slot.iterations.load(Relaxed));
+        }
+        // The last: who sees this sees all that was booked up to now.
+        self.slot.ready_ns.store(now_ns, Release);
+    }
+
+    fn arrive_at(&mut self, cpu: u64) {
+        self.cpu = cpu;
+        self.slot.cpu.store(cpu, Relaxed);
+        self.slot.whole.cpus.insert(cpu);
+        self.slot.phases[self.phase as usize % 2].cpus.insert(cpu);
+    }
+
+    /// Begins to book another phase. The part of an open gap before its beginning belongs to the phase before it, which
+    /// this worker may not have seen at all.
+    #[cold]
+    fn turn_to(&mut self, phase: u64, ready_ns: u64, now_ns: u64) {
+        let (before, began_ns) = (phase - 1, self.orders.phase_from_ns[phase as usize % 2].load(Acquire));
+        if self.phase != before {
+            self.open(before);
+        }
+        if ready_ns < began_ns {
+            self.gap(ready_ns, began_ns.min(now_ns));
+        }
+        self.open(phase);
+        self.slot.phases[phase as usize % 2].cpus.insert(current_cpu());
+    }
+
+    fn open(&mut self, phase: u64) {
+        self.slot.phases[phase as usize % 2].open(phase);
+        (self.phase, self.phase_gap_ns) = (phase, 0);
     }
 
     fn gap(&mut self, from_ns: u64, to_ns: u64) {
-        let length_ns = to_ns - from_ns;
-        if length_ns > self.longest_gap_ns {
-            self.longest_gap_ns = length_ns;
-            self.slot.gap_length_ns.store(length_ns, Relaxed);
-            self.slot.gap_from_ns.store(from_ns, Relaxed);
-            self.slot.gap_cpu.store(self.cpu, Relaxed);
+        let gap = Gap { length_ns: to_ns - from_ns, from_ns, cpu: self.cpu as u32 };
+        if gap.length_ns > self.longest_gap_ns {
+            self.longest_gap_ns = gap.length_ns;
+            self.slot.whole.longest_gap.set(gap);
+        }
+        if gap.length_ns > self.phase_gap_ns {
+            self.phase_gap_ns = gap.length_ns;
+            self.slot.phases[self.phase as usize % 2].longest_gap.set(gap);
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Memory that workers and their parent share. Everything in it is an atomic that is valid when zero.
 
+mod book;
 mod gate;
 mod latencies;
 mod slot;
+mod timeline;
 
+pub(crate) use book::Book;
 pub(crate) use gate::Gate;
 pub(crate) use latencies::Latencies;
 pub(crate) use slot::{NO_WORK, Slot};
+pub(crate) use timeline::{Marks, Runs};
 
 use std::io;
 use std::ops::Deref;
@@ -25,8 +29,14 @@ pub(crate) unsafe trait Atomics {}
 pub(crate) struct Orders {
     /// Workers begin together when it opens.
     pub(crate) start: Gate,
+    /// When the parent opened it.
+    pub(crate) started_ns: AtomicU64,
     /// Workers are to end.
     pub(crate) stop: AtomicBool,
+    /// Number of the current phase, the first being 0.
+    pub(crate) phase: AtomicU64,
+    /// When the current and the one before it began, by parity of their numbers.
+    pub(crate) phase_from_ns: [AtomicU64; 2],
 }
 
 /// A place where workers of one group meet, in a cache line of its own. What it means is up to their work type.

@@ -1,174 +1,229 @@
-//! Worker processes: made, started together, stopped, and asked what they measured.
+//! Workers: made, started together, changed while they run, stopped, and asked what they measured.
 
+mod account;
+mod attributes;
 mod child;
+mod config;
+mod make;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use config::WorkloadConfig;
 
 use crate::cgroup::CgroupManager;
 use crate::clock::monotonic_ns;
-use crate::def::Work;
 use crate::error::Error;
 use crate::histogram::LatencyHistogram;
-use crate::report::{Gap, WorkerReport};
-use crate::shared::{NO_WORK, Orders, Shared, Slot};
-use crate::team::{Means, Team};
-use crate::work;
-use child::{NUDGE, Task};
+use crate::report::WorkerReport;
+use crate::shared::{Orders, Shared, Slot};
+use crate::spec::SchedPolicy;
 use ktstr_wire::CpuSet;
-use std::fs;
 use std::io;
-use std::ops::Range;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
+use tally::{Counts, Span};
 
 /// How long a worker may take to answer the stop order before it is killed: one that cannot run answers never, and then
 /// its open gap is what it has to report.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Workers of one cgroup that are alike.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WorkloadConfig {
-    /// The cgroup, which must exist.
-    pub cgroup: String,
-    /// How many workers; [`Work::workers`] is not looked at.
-    pub workers: u32,
-    /// What they are and do.
-    pub work: Work,
-    /// CPUs of each worker (sched_setaffinity(2)); those beyond the end of the list keep what they inherit.
-    pub cpus: Vec<CpuSet>,
-    /// Seed of what they compute.
-    pub seed: u64,
-}
-
-impl WorkloadConfig {
-    /// Workers that inherit their CPUs.
-    pub fn new(cgroup: impl Into<String>, workers: u32, work: Work, seed: u64) -> Self {
-        Self { cgroup: cgroup.into(), workers, work, cpus: Vec::new(), seed }
-    }
-}
-
-/// Running workers. Dropping it kills those that are left.
+/// Running workers. Dropping it kills those that are left; they also end when the thread that spawned them does
+/// (`PR_SET_PDEATHSIG` in prctl(2)), however that ends.
 #[derive(Debug)]
 pub struct WorkloadHandle {
+    cgroups: CgroupManager,
     orders: Shared<Orders>,
     slots: Shared<Slot>,
+    processes: Vec<Process>,
     workers: Vec<Worker>,
     released_ns: u64,
+    /// The current phase, and when it began.
+    phase: u64,
+    phase_from_ns: u64,
 }
 
 #[derive(Debug)]
-struct Worker {
-    cgroup: String,
-    work: &'static str,
-    index: u32,
+struct Process {
     pid: i32,
     running: bool,
 }
 
+#[derive(Debug)]
+struct Worker {
+    cgroup: Option<String>,
+    work: &'static str,
+    index: u32,
+    pid: i32,
+    tid: i32,
+    nice: i32,
+    /// At the common start.
+    first: Counts,
+    /// At the last snapshot.
+    last: Counts,
+    seen: LatencyHistogram,
+}
+
 impl WorkloadHandle {
-    /// Makes the workers, each in its cgroup, waiting for [`WorkloadHandle::start`].
+    /// Makes the workers, each in its cgroup and with its CPUs, policy and nice value, waiting for
+    /// [`WorkloadHandle::start`]. What the kernel was told about them has been read back.
     ///
     /// # Errors
-    /// [`Error::Spawn`], [`Error::Cgroup`]; no worker is left then.
+    /// [`Error::SharedMemory`], [`Error::Spawn`], [`Error::Cgroup`], [`Error::Refused`], [`Error::NotTaken`]; no worker is
+    /// left then.
     pub fn spawn(cgroups: &CgroupManager, configs: &[WorkloadConfig]) -> Result<Self, Error> {
         let count = configs.iter().map(|config| config.workers as usize).sum();
         let mut handle = Self {
+            cgroups: cgroups.clone(),
             orders: Shared::new(1).map_err(Error::SharedMemory)?,
             slots: Shared::new(count).map_err(Error::SharedMemory)?,
+            processes: Vec::new(),
             workers: Vec::with_capacity(count),
             released_ns: 0,
+            phase: 0,
+            phase_from_ns: 0,
         };
         for config in configs {
-            handle.spawn_group(cgroups, config)?;
+            handle.spawn_group(config)?;
         }
         Ok(handle)
     }
 
-    fn spawn_group(&mut self, cgroups: &CgroupManager, config: &WorkloadConfig) -> Result<(), Error> {
-        let needs = work::needs(&config.work.work_type, config.workers as usize);
-        let means = Means::new(needs).map_err(|source| Error::Spawn {
-            doing: "make pipes and shared memory",
-            index: 0,
-            cgroup: config.cgroup.clone(),
-            source,
-        })?;
-        let first = self.workers.len();
-        let group = first..first + config.workers as usize;
-        for index in 0..config.workers {
-            let pid = self.fork_worker(&means, group.clone(), config).map_err(|source| Error::Spawn {
-                doing: "fork",
-                index,
-                cgroup: config.cgroup.clone(),
-                source,
-            })?;
-            let (cgroup, work) = (config.cgroup.clone(), config.work.work_type.name());
-            self.workers.push(Worker { cgroup, work, index, pid, running: true });
-            cgroups.move_task(&config.cgroup, pid)?;
-        }
-        Ok(())
-    }
-
-    fn fork_worker(&self, means: &Means, group: Range<usize>, config: &WorkloadConfig) -> io::Result<i32> {
-        let number = self.workers.len();
-        let team = Team { index: number - group.start, slots: &self.slots[group], means };
-        let task = Task {
-            orders: &self.orders[0],
-            team,
-            work_type: &config.work.work_type,
-            seed: config.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        };
-        let parent = std::process::id() as i32;
-        // SAFETY: the child calls only async-signal-safe functions and never returns.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => child::process(&task, parent),
-            pid => Ok(pid),
-        }
-    }
-
     /// Lets all workers begin at once.
     pub fn start(&mut self) {
+        for (worker, slot) in self.workers.iter_mut().zip(&*self.slots) {
+            worker.first = Counts::read(slot, worker.pid, worker.tid);
+            worker.last = worker.first.clone();
+        }
         self.released_ns = monotonic_ns();
+        self.phase_from_ns = self.released_ns;
+        self.orders[0].started_ns.store(self.released_ns, Release);
         self.orders[0].start.open();
     }
 
-    /// The workers' process ids, in the order of the configurations.
+    /// The workers' process ids, or their thread ids where they are threads, in the order of the configurations.
     pub fn pids(&self) -> Vec<i32> {
-        self.workers.iter().map(|worker| worker.pid).collect()
+        self.workers.iter().map(|worker| worker.tid).collect()
     }
 
-    /// Stops the workers and collects their reports.
+    /// Sets the CPUs that a worker may use; `number` is its place in [`WorkloadHandle::pids`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::NotTaken`].
+    pub fn set_affinity(&self, number: usize, cpus: &CpuSet) -> Result<(), Error> {
+        let worker = &self.workers[number];
+        let refused = |source| Error::Refused {
+            doing: format!("set the affinity to CPUs {cpus}"),
+            worker: worker.to_string(),
+            advice: "one of these CPUs at least must be online and in the cgroup's cpuset",
+            source,
+        };
+        attributes::set_affinity(worker.tid, cpus).map_err(refused)?;
+        let got = attributes::affinity(worker.tid).map_err(refused)?;
+        // The kernel leaves away what the cpuset does not have.
+        let usable = self.cgroups.effective_cpus(worker.cgroup.as_deref())?;
+        let expected: CpuSet = cpus.iter().filter(|cpu| usable.contains(*cpu)).collect();
+        worker.compare("affinity", &expected.to_string(), &got.to_string())
+    }
+
+    /// Sets the scheduling policy of a worker, which keeps its nice value; `number` is its place in
+    /// [`WorkloadHandle::pids`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::NotTaken`].
+    pub fn set_policy(&self, number: usize, policy: SchedPolicy) -> Result<(), Error> {
+        let worker = &self.workers[number];
+        let refused = |source: io::Error| Error::Refused {
+            doing: format!("set the policy to {policy:?} and the nice value to {}", worker.nice),
+            worker: worker.to_string(),
+            advice: attributes::advice(policy, &source),
+            source,
+        };
+        attributes::set_policy(worker.tid, policy, worker.nice).map_err(refused)?;
+        let got = attributes::policy(worker.tid).map_err(refused)?;
+        worker.compare("policy and nice value", &format!("{:?}", (policy, worker.nice)), &format!("{got:?}"))
+    }
+
+    /// Ends a phase of the scenario and begins the next: what was measured since the last snapshot, or since the start.
+    /// Such a report has neither [`WorkerReport::progress`] nor [`WorkerReport::runs`], and its CPU time may be late by a
+    /// tick of the kernel's.
+    ///
+    /// # Errors
+    /// [`Error::DiedEarly`] when a worker had ended before.
+    pub fn snapshot(&mut self) -> Result<Vec<WorkerReport>, Error> {
+        self.check_alive()?;
+        let to_ns = monotonic_ns();
+        let span = Span { from_ns: self.phase_from_ns, to_ns, phase: Some(self.phase) };
+        (self.phase, self.phase_from_ns) = (self.phase + 1, to_ns);
+        self.orders[0].phase_from_ns[self.phase as usize % 2].store(to_ns, Release);
+        self.orders[0].phase.store(self.phase, Release);
+        let each = self.workers.iter_mut().zip(&*self.slots);
+        let reports = each.map(|(worker, slot)| {
+            let now = Counts::read(slot, worker.pid, worker.tid);
+            let report = span.report(slot, &now, &worker.last, &mut worker.seen);
+            worker.last = now;
+            worker.sign(report, true)
+        });
+        Ok(reports.collect())
+    }
+
+    /// Stops the workers and collects their reports of the whole time since the start.
     ///
     /// # Errors
     /// [`Error::DiedEarly`] when a worker had ended before.
     pub fn stop_and_collect(mut self) -> Result<Vec<WorkerReport>, Error> {
+        self.check_alive()?;
         let stop_ns = monotonic_ns();
-        let accounts: Vec<_> = self.workers.iter().map(|worker| schedstat(worker.pid)).collect();
-        // A worker that ended by itself is one whose report would be a lie.
-        for worker in &mut self.workers {
-            if let Some(status) = try_reap(worker.pid) {
-                worker.running = false;
-                return Err(Error::DiedEarly { pid: worker.pid, cgroup: worker.cgroup.clone(), status });
-            }
-        }
+        // What it takes a worker to end is not part of its work.
+        let counts: Vec<_> = self.counts();
         self.orders[0].stop.store(true, Release);
         self.reap_until(stop_ns + STOP_PATIENCE.as_nanos() as u64);
-        let span_ns = (self.released_ns, stop_ns);
-        let each = self.workers.iter().zip(&*self.slots).zip(accounts);
-        Ok(each.map(|((worker, slot), account)| report(worker, slot, span_ns, account)).collect())
+        let span = Span { from_ns: self.released_ns, to_ns: stop_ns, phase: None };
+        let each = self.workers.iter().zip(&*self.slots).zip(counts);
+        let reports = each.map(|((worker, slot), counts)| {
+            let now = counts.with_own_cpu_time(slot);
+            let report = span.report(slot, &now, &worker.first, &mut LatencyHistogram::default());
+            worker.sign(report, slot.ended.load(Acquire))
+        });
+        Ok(reports.collect())
+    }
+
+    fn counts(&self) -> Vec<Counts> {
+        let each = self.workers.iter().zip(&*self.slots);
+        each.map(|(worker, slot)| Counts::read(slot, worker.pid, worker.tid)).collect()
+    }
+
+    /// A worker that ended by itself is one whose report would be a lie.
+    fn check_alive(&mut self) -> Result<(), Error> {
+        for process in &mut self.processes {
+            if let Some(status) = try_reap(process.pid) {
+                process.running = false;
+                let worker = self.workers.iter().find(|worker| worker.pid == process.pid);
+                let worker = worker.map_or_else(|| process.pid.to_string(), Worker::to_string);
+                return Err(Error::DiedEarly { worker, how: how_it_ended(status) });
+            }
+        }
+        let ended = self.workers.iter().zip(&*self.slots).find(|(_, slot)| slot.ended.load(Acquire));
+        let error = |worker: &Worker| Error::DiedEarly { worker: worker.to_string(), how: "it returned".to_owned() };
+        ended.map_or(Ok(()), |(worker, _)| Err(error(worker)))
     }
 
     /// Waits for the workers that were told to stop.
     fn reap_until(&mut self, give_up_ns: u64) {
         loop {
-            for (worker, slot) in self.workers.iter_mut().zip(&*self.slots) {
-                worker.running = worker.running && try_reap(worker.pid).is_none();
-                // Again and again: it may have been just about to block. Before it began, it has no handler.
-                if worker.running && slot.started_ns.load(Acquire) != 0 {
-                    // SAFETY: a plain system call; the process is our child and not yet reaped, so the pid is its own.
-                    unsafe { libc::kill(worker.pid, NUDGE) };
-                }
+            for process in self.processes.iter_mut().filter(|process| process.running) {
+                process.running = try_reap(process.pid).is_none();
             }
-            if !self.workers.iter().any(|worker| worker.running) || monotonic_ns() >= give_up_ns {
+            if !self.processes.iter().any(|process| process.running) || monotonic_ns() >= give_up_ns {
                 return;
+            }
+            // Again and again: a worker may have been just about to block.
+            for (worker, slot) in self.workers.iter().zip(&*self.slots) {
+                let reached = slot.started.load(Acquire) && !slot.ended.load(Acquire);
+                if reached && self.processes.iter().any(|process| process.running && process.pid == worker.pid) {
+                    // SAFETY: no pointers; the process is our child and not yet reaped, so the pid is its own.
+                    unsafe { libc::syscall(libc::SYS_tgkill, worker.pid, worker.tid, child::NUDGE) };
+                }
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -177,54 +232,45 @@ impl WorkloadHandle {
 
 impl Drop for WorkloadHandle {
     fn drop(&mut self) {
-        let left = || self.workers.iter().filter(|worker| worker.running);
+        let left = || self.processes.iter().filter(|process| process.running);
         // SAFETY: plain system calls; these processes are our children and not yet reaped, so the pids are their own.
-        left().for_each(|worker| unsafe { _ = libc::kill(worker.pid, libc::SIGKILL) });
+        left().for_each(|process| unsafe { _ = libc::kill(process.pid, libc::SIGKILL) });
         // SAFETY: as above.
-        left().for_each(|worker| unsafe { _ = libc::waitpid(worker.pid, std::ptr::null_mut(), 0) });
+        left().for_each(|process| unsafe { _ = libc::waitpid(process.pid, std::ptr::null_mut(), 0) });
     }
 }
 
-fn report(
-    worker: &Worker,
-    slot: &Slot,
-    (released_ns, stop_ns): (u64, u64),
-    account: Option<(u64, u64)>,
-) -> WorkerReport {
-    // One that never got to run has waited since the common start.
-    let ready_ns = if slot.started_ns.load(Acquire) == 0 { released_ns } else { slot.ready_ns.load(Acquire) };
-    let closed = Gap {
-        length_ns: slot.gap_length_ns.load(Relaxed),
-        from_ns: slot.gap_from_ns.load(Relaxed),
-        cpu: slot.gap_cpu.load(Relaxed) as u32,
-    };
-    let from_ns = if ready_ns == NO_WORK { stop_ns } else { ready_ns };
-    let open = Gap { length_ns: stop_ns.saturating_sub(from_ns), from_ns, cpu: slot.cpu.load(Relaxed) as u32 };
-    let own_cpu_ns = slot.cpu_time_ns.load(Acquire);
-    WorkerReport {
-        cgroup: worker.cgroup.clone(),
-        work: worker.work.to_owned(),
-        index: worker.index,
-        pid: worker.pid,
-        from_ns: released_ns,
-        work_units: slot.work_units.load(Relaxed),
-        iterations: slot.iterations.load(Relaxed),
-        cpu_time_ns: if own_cpu_ns > 0 { own_cpu_ns } else { account.map_or(0, |(run_ns, _)| run_ns) },
-        wall_time_ns: stop_ns.saturating_sub(released_ns),
-        run_delay_ns: account.map(|(_, delay_ns)| delay_ns),
-        wake_latency: slot.latencies.since(&mut LatencyHistogram::default()),
-        migrations: slot.migrations.load(Relaxed),
-        longest_gap: if open.length_ns > closed.length_ns { open } else { closed },
-        stopped_in_time: !worker.running,
-        ..WorkerReport::default()
+impl Worker {
+    fn sign(&self, report: WorkerReport, stopped_in_time: bool) -> WorkerReport {
+        WorkerReport {
+            cgroup: self.cgroup.clone().unwrap_or_default(),
+            work: self.work.to_owned(),
+            index: self.index,
+            pid: self.tid,
+            stopped_in_time,
+            ..report
+        }
+    }
+
+    fn compare(&self, what: &'static str, asked: &str, got: &str) -> Result<(), Error> {
+        if asked == got {
+            return Ok(());
+        }
+        Err(Error::NotTaken { what, worker: self.to_string(), asked: asked.to_owned(), got: got.to_owned() })
     }
 }
 
-/// Run time and run delay (`/proc/PID/schedstat`, Documentation/scheduler/sched-stats.rst).
-fn schedstat(pid: i32) -> Option<(u64, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    let mut fields = text.split_ascii_whitespace().map(str::parse);
-    Some((fields.next()?.ok()?, fields.next()?.ok()?))
+impl std::fmt::Display for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "worker {} (pid {}) of {}", self.index, self.tid, config::place(self.cgroup.as_deref()))
+    }
+}
+
+fn how_it_ended(status: i32) -> String {
+    if libc::WIFSIGNALED(status) {
+        return format!("signal {}", libc::WTERMSIG(status));
+    }
+    format!("exit status {}", libc::WEXITSTATUS(status))
 }
 
 /// The wait status of a child that has ended.

@@ -1,0 +1,138 @@
+//! How a group of workers comes to be.
+
+use super::child::{self, Task};
+use super::config::place;
+use super::tally::Counts;
+use super::{Process, Worker, WorkloadConfig, WorkloadHandle, how_it_ended, try_reap};
+use crate::clock::monotonic_ns;
+use crate::error::Error;
+use crate::histogram::LatencyHistogram;
+use crate::spec::WorkerKind;
+use crate::team::{Means, Team};
+use crate::work;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::Ordering::Acquire;
+use std::time::Duration;
+
+/// How long it may take until the threads of a group have begun; a machine that is busy with real-time tasks may let them
+/// wait for nearly a second at a time.
+const THREADS_PATIENCE: Duration = Duration::from_secs(10);
+
+impl WorkloadHandle {
+    /// Makes the workers of one configuration. On an error they end with the handle.
+    pub(super) fn spawn_group(&mut self, config: &WorkloadConfig) -> Result<(), Error> {
+        let count = config.workers as usize;
+        let first = self.workers.len();
+        let error = |doing, source| Error::Spawn { doing, place: place(config.cgroup.as_deref()), source };
+        let needs = work::needs(&config.work.work_type, count);
+        let means = Means::new(needs).map_err(|source| error("make pipes and shared memory", source))?;
+        let (forked, outcome) = self.fork_group(config, &means, first..first + count);
+        self.processes.extend(forked.iter().map(|(pid, _)| Process { pid: *pid, running: true }));
+        outcome.map_err(|source| error("fork", source))?;
+        for (pid, workers) in forked {
+            if let Some(cgroup) = &config.cgroup {
+                self.cgroups.move_task(cgroup, pid)?;
+            }
+            self.add_workers(config, pid, workers)?;
+        }
+        for (number, at) in (first..self.workers.len()).zip(0..) {
+            if let Some(cpus) = config.cpus.get(at) {
+                self.set_affinity(number, cpus)?;
+            }
+            self.set_policy(number, config.work.sched_policy)?;
+        }
+        Ok(())
+    }
+
+    /// The processes that were made, each with the number of its workers, and whether these are all.
+    fn fork_group(
+        &self,
+        config: &WorkloadConfig,
+        means: &Means,
+        group: Range<usize>,
+    ) -> (Vec<(i32, usize)>, io::Result<()>) {
+        let slots = &self.slots[group.clone()];
+        let task = |number: usize| Task {
+            orders: &self.orders[0],
+            team: Team { index: number - group.start, slots, means },
+            work_type: &config.work.work_type,
+            seed: config.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        };
+        let tasks: Vec<Task<'_>> = group.clone().map(task).collect();
+        let workers_each = match config.work.kind {
+            WorkerKind::Process => 1,
+            WorkerKind::Thread => tasks.len().max(1),
+        };
+        let mut forked = Vec::new();
+        let outcome = tasks.chunks(workers_each).try_for_each(|tasks| {
+            forked.push((fork(tasks, config.work.kind)?, tasks.len()));
+            Ok(())
+        });
+        (forked, outcome)
+    }
+
+    fn add_workers(&mut self, config: &WorkloadConfig, pid: i32, workers: usize) -> Result<(), Error> {
+        for _ in 0..workers {
+            let tid = match config.work.kind {
+                WorkerKind::Process => pid,
+                WorkerKind::Thread => self.await_thread(config, pid)?,
+            };
+            let index = self.workers.iter().filter(|worker| worker.cgroup == config.cgroup).count() as u32;
+            self.workers.push(Worker {
+                cgroup: config.cgroup.clone(),
+                work: config.work.work_type.name(),
+                index,
+                pid,
+                tid,
+                nice: config.work.nice,
+                first: Counts::default(),
+                last: Counts::default(),
+                seen: LatencyHistogram::default(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The id of the thread that is the next worker.
+    fn await_thread(&mut self, config: &WorkloadConfig, pid: i32) -> Result<i32, Error> {
+        let slot = &self.slots[self.workers.len()];
+        let give_up_ns = monotonic_ns() + THREADS_PATIENCE.as_nanos() as u64;
+        let error = |source| Error::Spawn { doing: "make threads", place: place(config.cgroup.as_deref()), source };
+        loop {
+            match slot.tid.load(Acquire) {
+                0 => {}
+                tid => return Ok(tid),
+            }
+            if let Some(status) = try_reap(pid) {
+                self.processes
+                    .iter_mut()
+                    .filter(|process| process.pid == pid)
+                    .for_each(|process| process.running = false);
+                let said = libc::WIFEXITED(status).then(|| io::Error::from_raw_os_error(libc::WEXITSTATUS(status)));
+                return Err(error(said.unwrap_or_else(|| io::Error::other(how_it_ended(status)))));
+            }
+            if monotonic_ns() > give_up_ns {
+                return Err(error(io::Error::new(io::ErrorKind::TimedOut, "their process does not get to run")));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A process of one worker, or of threads that are.
+fn fork(tasks: &[Task<'_>], kind: WorkerKind) -> io::Result<i32> {
+    let parent = std::process::id() as i32;
+    // Made before the fork, because a child cannot allocate.
+    let mut threads: Vec<libc::pthread_t> = vec![0; tasks.len()];
+    // SAFETY: the child of a process that may have several threads calls only async-signal-safe functions, and to make
+    // threads what glibc keeps usable in such a child; it never returns.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => match kind {
+            WorkerKind::Process => child::process(&tasks[0], parent),
+            WorkerKind::Thread => child::threads(tasks, &mut threads, parent),
+        },
+        pid => Ok(pid),
+    }
+}
