@@ -52,9 +52,13 @@ fn spec(attrs: &Attrs) -> TokenStream {
     let workers = set("workers_per_cgroup", attrs.workers_per_cgroup.map(ToTokens::into_token_stream));
     let performance_mode = set("performance_mode", attrs.performance_mode.map(ToTokens::into_token_stream));
     let programs = set("programs", attrs.programs.as_ref().map(|names| quote!(&[#(#names),*])));
-    let not_starved = option(attrs.not_starved.map(ToTokens::into_token_stream));
-    let max_gap_ms = option(attrs.max_gap_ms.map(|ms| u64::from(ms).into_token_stream()));
-    let max_spread_pct = option(attrs.max_spread_pct.map(ToTokens::into_token_stream));
+    let assert = |name: &str, value: Option<TokenStream>| {
+        let field = syn::Ident::new(name, proc_macro2::Span::call_site());
+        value.map(|value| quote!(spec.assert.#field = ::std::option::Option::Some(#value);))
+    };
+    let not_starved = assert("not_starved", attrs.not_starved.map(ToTokens::into_token_stream));
+    let max_gap_ms = assert("max_gap_ms", attrs.max_gap_ms.map(|ms| u64::from(ms).into_token_stream()));
+    let max_spread_pct = assert("max_spread_pct", attrs.max_spread_pct.map(ToTokens::into_token_stream));
     quote! {
         #[allow(unused_mut)]
         let mut spec = ::ktstr::TestSpec::new(PATH, ::ktstr::Topology {
@@ -72,11 +76,9 @@ fn spec(attrs: &Attrs) -> TokenStream {
         #workers
         #performance_mode
         #programs
-        spec.assert = ::ktstr::Assert {
-            not_starved: #not_starved,
-            max_gap_ms: #max_gap_ms,
-            max_spread_pct: #max_spread_pct,
-        };
+        #not_starved
+        #max_gap_ms
+        #max_spread_pct
         spec
     }
 }
@@ -84,13 +86,6 @@ fn spec(attrs: &Attrs) -> TokenStream {
 fn distances(given: &Given<Vec<Vec<u8>>>) -> TokenStream {
     let rows = given.value.iter().map(|row| quote!(&[#(#row),*]));
     quote!(&[#(#rows),*])
-}
-
-fn option(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        Some(value) => quote!(::std::option::Option::Some(#value)),
-        None => quote!(::std::option::Option::None),
-    }
 }
 
 fn check_signature(function: &ItemFn) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What a test body is given.
 
-use crate::assert::Assert;
+use crate::assert::{Assert, Checks};
 use crate::guest::{Frame, Reporter};
 use crate::stimulus::{Stimulus, StimulusKind};
 use anyhow::Result;
@@ -25,7 +25,10 @@ pub(crate) struct RunContext {
     pub(crate) seed: u64,
     pub(crate) duration_ns: u64,
     pub(crate) workers_per_cgroup: u32,
+    /// What the test asserts.
     pub(crate) assert: Assert,
+    /// What is asserted where it says nothing.
+    pub(crate) defaults: Assert,
 }
 
 impl Ctx {
@@ -59,9 +62,9 @@ impl Ctx {
         &self.cgroups
     }
 
-    /// What is asserted of every worker.
-    pub fn assert(&self) -> &Assert {
-        &self.run.assert
+    /// What is asserted of every worker: what the test declares, and the defaults for the rest.
+    pub fn assert(&self) -> Checks {
+        Checks::new(self.run.assert, self.run.defaults)
     }
 
     /// Adds a remark to the run's timeline.

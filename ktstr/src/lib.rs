@@ -33,7 +33,7 @@ mod spec;
 mod stimulus;
 mod verdict;
 
-pub use assert::{Assert, AssertResult, PhaseReports};
+pub use assert::{Assert, AssertResult, Checks, PhaseReports};
 pub use ctx::Ctx;
 pub use execute::execute_defs;
 pub use facts::{CgroupFacts, CpuFacts, CpuStat};
@@ -58,7 +58,7 @@ pub use ktstr_wire::{Machine, Node, Topology};
 
 /// What a test needs.
 pub mod prelude {
-    pub use crate::{Assert, AssertResult, Ctx, Finding, execute_defs, ktstr_test, scenarios};
+    pub use crate::{Assert, AssertResult, Checks, Ctx, Finding, execute_defs, ktstr_test, scenarios};
     pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
     pub use ktstr_wire::{CpuSet, Machine, Topology};
     pub use ktstr_workload::{

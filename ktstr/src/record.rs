@@ -12,7 +12,7 @@
 
 use crate::assert::AssertResult;
 use crate::stimulus::Stimulus;
-use crate::verdict::Verdict;
+use crate::verdict::{Finding, Verdict};
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, Machine, MachineReport, Symbol};
@@ -35,6 +35,9 @@ pub struct Record {
     /// What came out.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// What a test that is to fail, and so passed, failed with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_with: Vec<Finding>,
     /// The machine as declared.
     pub machine: Machine,
     /// Backend, once chosen.

@@ -33,6 +33,8 @@ pub struct TestSpec {
     pub programs: &'static [&'static str],
     /// What the test asserts beyond, or instead of, the defaults.
     pub assert: Assert,
+    /// The run passes only if it fails for this reason: the name of what is asserted, or a part of what a finding says.
+    pub expect_err: Option<&'static str>,
 }
 
 impl TestSpec {
@@ -51,6 +53,7 @@ impl TestSpec {
             performance_mode: false,
             programs: &[],
             assert: Assert::unset(),
+            expect_err: None,
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Finding {
     pub measured: String,
     /// What shows it: samples, console lines.
     pub evidence: Vec<String>,
+    /// The phase of the scenario in which it was, where it was in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     /// When and where the guest was without CPU time, for a finding that a starved vCPU could explain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
@@ -56,7 +59,7 @@ pub struct Window {
 impl Finding {
     /// A finding without evidence beyond what was measured.
     pub fn new(asserted: impl Into<String>, measured: impl Into<String>) -> Self {
-        Self { asserted: asserted.into(), measured: measured.into(), evidence: Vec::new(), window: None }
+        Self { asserted: asserted.into(), measured: measured.into(), evidence: Vec::new(), phase: None, window: None }
     }
 
     /// The same with the window in which it happened.
@@ -102,7 +105,11 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.asserted, self.measured)?;
+        write!(f, "{}: ", self.asserted)?;
+        if let Some(phase) = &self.phase {
+            write!(f, "in phase {phase}: ")?;
+        }
+        f.write_str(&self.measured)?;
         for line in &self.evidence {
             write!(f, "\n    {line}")?;
         }

@@ -129,6 +129,7 @@ pub(crate) mod tests {
             version: RECORD_VERSION,
             test: test.to_owned(),
             verdict,
+            failed_with: Vec::new(),
             machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
             accel: Some(Chosen::Tcg),
             kernel: Some(KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: None }),

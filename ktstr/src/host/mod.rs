@@ -4,6 +4,7 @@ mod agent;
 mod budget;
 mod conform;
 pub(crate) mod console;
+mod expected;
 mod judge;
 pub(crate) mod limits;
 mod observations;

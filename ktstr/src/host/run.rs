@@ -6,6 +6,7 @@ use crate::guest::Outcome;
 use crate::host::budget;
 use crate::host::conform;
 use crate::host::console::Log;
+use crate::host::expected::expect;
 use crate::host::judge::judge;
 use crate::host::limits;
 use crate::host::observations::Observations;
@@ -25,7 +26,7 @@ use ktstr_kernels::Kernel;
 use ktstr_vmm::layout::MIN_NODE_RAM_BYTES;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, Pace, VmConfig};
-use ktstr_wire::{Machine, Reserved, Run, Streams};
+use ktstr_wire::{Reserved, Run, Streams};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ fn blank_record(spec: &TestSpec, seed: u64) -> Record {
         version: RECORD_VERSION,
         test: spec.name().to_owned(),
         verdict: Verdict::Inconclusive { reason: "the test did not end".to_owned() },
+        failed_with: Vec::new(),
         machine: spec.machine(default_memory_bytes(spec, 0)),
         accel: None,
         kernel: None,
@@ -196,7 +198,7 @@ fn run_machine(
     record.machine = config.machine.clone();
     // Before the wait: a machine that cannot be had is refused at once.
     config.validate()?;
-    let order = order(spec, settings, &config.machine);
+    let order = order(spec, settings, &config);
     let (log, log_name) = console_log(spec, settings, program)?;
     record.host.console_log = Some(log_name);
     let deadlines = deadlines(spec, settings, *accel);
@@ -212,7 +214,7 @@ fn run_machine(
     if let Some(complaint) = seen.placement.as_ref().and_then(Report::complaint) {
         budget::say(&complaint);
     }
-    record.verdict = judge(&seen);
+    (record.verdict, record.failed_with) = expect(judge(&seen), spec.expect_err, &seen);
     take_observations(record, seen);
     if let Some(hello) = &record.guest.hello {
         record.guest.symbols = symbols::in_guest(kernel, hello);
@@ -246,13 +248,14 @@ fn take_observations(record: &mut Record, seen: Observations) {
     record.host.vcpu_clocks = seen.vcpu_clocks;
 }
 
-fn order(spec: &TestSpec, settings: &Settings, machine: &Machine) -> Run {
+fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
     let context = RunContext {
-        machine: machine.clone(),
+        machine: config.machine.clone(),
         seed: settings.seed,
         duration_ns: (spec.duration_s * 1e9) as u64,
         workers_per_cgroup: spec.workers_per_cgroup,
-        assert: spec.assert.over(Assert::defaults()),
+        assert: spec.assert,
+        defaults: Assert::defaults(config.accel),
     };
     let words = [GUEST_PROGRAM, "--exact", spec.name(), "--nocapture", "--include-ignored", "--test-threads=1"];
     Run {

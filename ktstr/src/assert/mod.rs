@@ -1,0 +1,20 @@
+//! Checks on what workers measured, a file for each family of them.
+//!
+//! [`Assert`] says what is asserted, [`Checks`] of what and how strictly, and [`AssertResult`] what came of it.
+
+mod alike;
+mod checks;
+mod fairness;
+mod fields;
+mod found;
+mod latency;
+mod migration;
+mod rate;
+mod result;
+mod starvation;
+#[cfg(test)]
+mod testing;
+
+pub use checks::Checks;
+pub use fields::Assert;
+pub use result::{AssertResult, PhaseReports};

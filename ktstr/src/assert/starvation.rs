@@ -1,0 +1,91 @@
+//! Workers that are not served.
+
+use super::found::{Found, Look, seconds, when, who, whole};
+use crate::verdict::{Finding, Window};
+use ktstr_workload::WorkerReport;
+
+/// Every worker has done something. It is charged to the host when the host took half of the time.
+pub(super) fn not_starved(reports: &[WorkerReport]) -> Found {
+    Found::of("not_starved", "no worker was there", reports.iter().map(starved))
+}
+
+fn starved(report: &WorkerReport) -> Look {
+    if report.wall_time_ns == 0 {
+        return Look::NoData;
+    }
+    if report.work_units > 0 || report.iterations > 0 {
+        return Look::Holds;
+    }
+    let measured = format!("{} did no work {}", who(report), when(report));
+    let finding = Finding::new("not_starved", measured).with_evidence([account(report)]);
+    let window = whole(report, report.wall_time_ns as f64 / 2.0);
+    Look::Breaks(report.wall_time_ns as f64, finding.within(window))
+}
+
+/// No gap is longer than this. It is charged to the host when it would not be without what the host took from its CPU.
+pub(super) fn max_gap(limit_ms: u64, reports: &[WorkerReport]) -> Found {
+    Found::of("max_gap_ms", "no worker was there", reports.iter().map(|report| gap(report, limit_ms)))
+}
+
+fn gap(report: &WorkerReport, limit_ms: u64) -> Look {
+    let gap = report.longest_gap;
+    let tolerable_ns = limit_ms.saturating_mul(1_000_000);
+    if report.wall_time_ns == 0 {
+        return Look::NoData;
+    }
+    if gap.length_ns <= tolerable_ns {
+        return Look::Holds;
+    }
+    let measured = format!(
+        "{} did not run for {:.3} s, from {:.6} s of guest time on CPU {} (limit {limit_ms} ms)",
+        who(report),
+        seconds(gap.length_ns),
+        seconds(gap.from_ns),
+        gap.cpu
+    );
+    let window = Window { cpu: Some(gap.cpu), from_ns: gap.from_ns, length_ns: gap.length_ns, tolerable_ns };
+    let finding = Finding::new("max_gap_ms", measured).with_evidence([account(report)]).within(window);
+    Look::Breaks(gap.length_ns as f64, finding)
+}
+
+/// What became of a worker's time.
+fn account(report: &WorkerReport) -> String {
+    let waited = report.run_delay_ns.map_or_else(
+        || "the kernel does not say how long it waited for a CPU".to_owned(),
+        |delay_ns| format!("it waited {:.3} s for a CPU", seconds(delay_ns)),
+    );
+    format!("it ran {:.3} s of {:.3} s, and {waited}", seconds(report.cpu_time_ns), seconds(report.wall_time_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assert::testing::{expect, worker};
+    use ktstr_workload::Gap;
+
+    #[test]
+    fn a_worker_without_work_is_starved() {
+        let idle = WorkerReport { work_units: 0, iterations: 0, ..worker("a", 0) };
+        expect(
+            not_starved(&[worker("a", 0), idle.clone()]),
+            &["worker 0 (pid 42) of cgroup a did no work in the 2.000 s"],
+        );
+        expect(not_starved(&[WorkerReport { iterations: 1, ..idle.clone() }]), &[]);
+        expect(not_starved(&[WorkerReport { work_units: 1, ..idle.clone() }]), &[]);
+        expect(not_starved(&[WorkerReport { wall_time_ns: 0, ..idle }]), &["? no worker was there"]);
+    }
+
+    #[test]
+    fn a_gap_beyond_the_limit_is_found() {
+        let gap = |length_ns| WorkerReport {
+            longest_gap: Gap { length_ns, from_ns: 1_500_000_000, cpu: 1 },
+            ..worker("a", 0)
+        };
+        expect(max_gap(1000, &[gap(1_000_000_000)]), &[]);
+        expect(
+            max_gap(1000, &[gap(1_000_000_001), gap(4_000_000_000)]),
+            &["did not run for 4.000 s, from 1.500000 s of guest time on CPU 1 (limit 1000 ms)", "for 1.000 s"],
+        );
+        expect(max_gap(1000, &[]), &["? no worker was there"]);
+    }
+}
