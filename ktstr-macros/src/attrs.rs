@@ -1,38 +1,33 @@
 //! The words inside `#[ktstr_test(...)]`.
 
-use crate::machine;
+use crate::gauntlet::Gauntlet;
+use crate::machine::{self, MachineAttrs};
 use crate::values::{Given, boolean, count, counts, matrix, names, positive};
-
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, MetaNameValue, Result, Token};
+use syn::{Error, Expr, MetaNameValue, Result, Token};
 
-/// What the attribute says; what it doesn't say is `None`.
+/// What the attribute says; what it doesn't say is left out.
 #[derive(Default)]
 pub(crate) struct Attrs {
-    pub(crate) llcs: Option<u32>,
-    pub(crate) cores: Option<u32>,
-    pub(crate) threads: Option<u32>,
-    pub(crate) numa_nodes: Option<u32>,
-    pub(crate) memory_mb: Option<Given<u32>>,
-    pub(crate) node_llcs: Option<Given<Vec<u32>>>,
-    pub(crate) node_memory_mb: Option<Given<Vec<u32>>>,
-    pub(crate) memory_only_nodes_mb: Option<Given<Vec<u32>>>,
-    pub(crate) distances: Option<Given<Vec<Vec<u8>>>>,
-    pub(crate) duration_s: Option<f64>,
-    pub(crate) workers_per_cgroup: Option<u32>,
-    pub(crate) performance_mode: Option<bool>,
-    pub(crate) programs: Option<Vec<String>>,
-    pub(crate) not_starved: Option<bool>,
-    pub(crate) max_gap_ms: Option<u32>,
-    pub(crate) max_spread_pct: Option<f64>,
+    pub(crate) machine: MachineAttrs,
+    pub(crate) gauntlet: Gauntlet,
+    /// Other fields of `TestSpec`.
+    pub(crate) spec: Fields,
+    /// Fields of `Assert`.
+    pub(crate) assert: Fields,
 }
+
+/// Fields and their values.
+pub(crate) type Fields = Vec<(Ident, TokenStream)>;
 
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
                      memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, programs, \
-                     not_starved, max_gap_ms, max_spread_pct";
+                     replicas, not_starved, max_gap_ms, max_spread_pct, \
+                     gauntlet, min_llcs, max_llcs, min_cpus, max_cpus, min_numa_nodes, max_numa_nodes, requires_smt";
 
 /// One package has one LLC, so that their numbers are the same.
 const SYNONYMS: [(&str, &str); 2] = [("llcs", "sockets"), ("sockets", "llcs")];
@@ -54,34 +49,70 @@ impl Attrs {
             if seen.contains(&name) {
                 return Err(Error::new(pair.path.span(), format!("`{name}` is given twice")));
             }
-            attrs.set(&name, pair)?;
+            let known = attrs.set_machine(&name, &pair.value)?
+                || attrs.set_run(&name, pair)?
+                || attrs.set_assert(&name, pair)?
+                || attrs.gauntlet.set(&name, pair)?;
+            if !known {
+                return Err(Error::new(pair.path.span(), format!("unknown attribute; the known ones are: {KNOWN}")));
+            }
             seen.push(name);
         }
-        machine::check(&attrs, span)?;
+        machine::check(&attrs.machine, span)?;
+        attrs.gauntlet.check(&attrs.machine, span)?;
         Ok(attrs)
     }
 
-    fn set(&mut self, name: &str, pair: &MetaNameValue) -> Result<()> {
-        let value = &pair.value;
+    /// The machine; whether it is one of its words.
+    fn set_machine(&mut self, name: &str, value: &Expr) -> Result<bool> {
+        let machine = &mut self.machine;
         match name {
-            "llcs" | "sockets" => self.llcs = Some(count(name, value)?),
-            "cores" => self.cores = Some(count(name, value)?),
-            "threads" => self.threads = Some(count(name, value)?),
-            "numa_nodes" => self.numa_nodes = Some(count(name, value)?),
-            "memory_mb" => self.memory_mb = Some(Given::new(value, count(name, value)?)),
-            "node_llcs" => self.node_llcs = Some(Given::new(value, counts(name, value)?)),
-            "node_memory_mb" => self.node_memory_mb = Some(Given::new(value, counts(name, value)?)),
-            "memory_only_nodes_mb" => self.memory_only_nodes_mb = Some(Given::new(value, counts(name, value)?)),
-            "distances" => self.distances = Some(Given::new(value, matrix(name, value)?)),
-            "duration_s" => self.duration_s = Some(positive(name, value)?),
-            "workers_per_cgroup" => self.workers_per_cgroup = Some(count(name, value)?),
-            "performance_mode" => self.performance_mode = Some(boolean(name, value)?),
-            "programs" => self.programs = Some(names(name, value)?),
-            "not_starved" => self.not_starved = Some(boolean(name, value)?),
-            "max_gap_ms" => self.max_gap_ms = Some(count(name, value)?),
-            "max_spread_pct" => self.max_spread_pct = Some(positive(name, value)?),
-            _ => return Err(Error::new(pair.path.span(), format!("unknown attribute; the known ones are: {KNOWN}"))),
+            "llcs" | "sockets" => machine.llcs = Some(count(name, value)?),
+            "cores" => machine.cores = Some(count(name, value)?),
+            "threads" => machine.threads = Some(count(name, value)?),
+            "numa_nodes" => machine.numa_nodes = Some(count(name, value)?),
+            "memory_mb" => machine.memory_mb = Some(Given::new(value, count(name, value)?)),
+            "node_llcs" => machine.node_llcs = Some(Given::new(value, counts(name, value)?)),
+            "node_memory_mb" => machine.node_memory_mb = Some(Given::new(value, counts(name, value)?)),
+            "memory_only_nodes_mb" => machine.memory_only_nodes_mb = Some(Given::new(value, counts(name, value)?)),
+            "distances" => machine.distances = Some(Given::new(value, matrix(name, value)?)),
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
+
+    /// How the test runs; whether it is one of these words.
+    fn set_run(&mut self, name: &str, pair: &MetaNameValue) -> Result<bool> {
+        let value = &pair.value;
+        let tokens = match name {
+            "duration_s" => positive(name, value)?.into_token_stream(),
+            "workers_per_cgroup" | "replicas" => count::<u32>(name, value)?.into_token_stream(),
+            "performance_mode" => boolean(name, value)?.into_token_stream(),
+            "programs" => {
+                let programs = names(name, value)?;
+                quote!(&[#(#programs),*])
+            }
+            _ => return Ok(false),
+        };
+        self.spec.extend(field(pair, tokens));
+        Ok(true)
+    }
+
+    /// What is asserted; whether it is one of these words.
+    fn set_assert(&mut self, name: &str, pair: &MetaNameValue) -> Result<bool> {
+        let value = &pair.value;
+        let tokens = match name {
+            "not_starved" => boolean(name, value)?.into_token_stream(),
+            "max_gap_ms" => count::<u64>(name, value)?.into_token_stream(),
+            "max_spread_pct" => positive(name, value)?.into_token_stream(),
+            _ => return Ok(false),
+        };
+        self.assert.extend(field(pair, quote!(::std::option::Option::Some(#tokens))));
+        Ok(true)
+    }
+}
+
+/// The field that has the attribute's name.
+fn field(pair: &MetaNameValue, value: TokenStream) -> Option<(Ident, TokenStream)> {
+    pair.path.get_ident().map(|name| (Ident::new(&name.to_string(), proc_macro2::Span::call_site()), value))
 }

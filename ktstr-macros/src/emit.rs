@@ -1,64 +1,79 @@
 //! What a test becomes.
 
-use crate::attrs::Attrs;
+use crate::attrs::{Attrs, Fields};
+use crate::machine::MachineAttrs;
 use crate::values::Given;
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{Error, ItemFn, Result};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::{Attribute, Error, ItemFn, Result};
 
-/// The test function around the given one.
+/// A test function, a module of the same name with its variants, and what both share.
 pub(crate) fn test(attrs: &Attrs, function: &ItemFn) -> Result<TokenStream> {
     check_signature(function)?;
-    let (name, visibility, outer) = (&function.sig.ident, &function.vis, &function.attrs);
-    let body = ItemFn { attrs: Vec::new(), vis: syn::Visibility::Inherited, ..function.clone() };
+    let (name, visibility) = (&function.sig.ident, &function.vis);
+    let shared = format_ident!("__ktstr_{name}");
+    let (of_test, of_body): (Vec<&Attribute>, Vec<&Attribute>) =
+        function.attrs.iter().partition(|attribute| is_of_test(attribute));
+    let conditions: Vec<&Attribute> = of_test.iter().copied().filter(|given| given.path().is_ident("cfg")).collect();
+    let body =
+        ItemFn { attrs: of_body.into_iter().cloned().collect(), vis: syn::Visibility::Inherited, ..function.clone() };
     let spec = spec(attrs);
+    let variants = variants(attrs, function, &shared).map(|variants| quote!(#(#conditions)* #variants));
     Ok(quote! {
-        #(#outer)*
+        #(#conditions)*
+        #[cfg(test)]
+        #[allow(non_upper_case_globals)]
+        static #shared: ::ktstr::entry::Test = {
+            #body
+            const PATH: &str = ::std::concat!(::std::module_path!(), "::", ::std::stringify!(#name));
+            ::ktstr::entry::Test::new({ #spec }, #name)
+        };
+        #(#of_test)*
         #[test]
         #visibility fn #name() -> ::std::result::Result<(), ::ktstr::Failure> {
-            #body
-            const SPEC: ::ktstr::TestSpec = {
-                const PATH: &str = ::std::concat!(::std::module_path!(), "::", ::std::stringify!(#name));
-                #spec
-            };
-            ::ktstr::entry::run(&SPEC, #name)
+            #shared.run()
+        }
+        #variants
+    })
+}
+
+/// Whether an attribute is for the test runner or a reader. All others are for the body, such as what is allowed in it.
+fn is_of_test(attribute: &Attribute) -> bool {
+    ["ignore", "should_panic", "cfg", "cfg_attr", "doc"].iter().any(|name| attribute.path().is_ident(name))
+}
+
+/// A test for each preset that the test is for. Ignored ones are run by something that knows what to expect of them.
+fn variants(attrs: &Attrs, function: &ItemFn, shared: &Ident) -> Option<TokenStream> {
+    let ignored = function.attrs.iter().any(|attribute| attribute.path().is_ident("ignore"));
+    if ignored || !attrs.gauntlet.is_wanted() {
+        return None;
+    }
+    let name = &function.sig.ident;
+    let variants = attrs.gauntlet.presets(&attrs.machine).map(|(number, preset)| {
+        let variant = Ident::new(&preset.function(), Span::call_site());
+        quote! {
+            #[test]
+            #[ignore = "gauntlet"]
+            fn #variant() -> ::std::result::Result<(), ::ktstr::Failure> {
+                super::#shared.run_on(&::ktstr::PRESETS[#number])
+            }
+        }
+    });
+    Some(quote! {
+        #[cfg(test)]
+        mod #name {
+            #(#variants)*
         }
     })
 }
 
 fn spec(attrs: &Attrs) -> TokenStream {
+    let machine = &attrs.machine;
     let or_one = |field: Option<u32>| field.unwrap_or(1);
-    let (numa_nodes, llcs) = (or_one(attrs.numa_nodes), or_one(attrs.llcs));
-    let (cores, threads) = (or_one(attrs.cores), or_one(attrs.threads));
-    let set = |name: &str, value: Option<TokenStream>| {
-        let field = syn::Ident::new(name, proc_macro2::Span::call_site());
-        value.map(|value| quote!(spec.#field = #value;))
-    };
-    let memory_mb = set(
-        "memory_mb",
-        attrs.memory_mb.as_ref().map(|mb| {
-            let mb = mb.value;
-            quote!(::std::option::Option::Some(#mb))
-        }),
-    );
-    let list = |name, given: &Option<Given<Vec<u32>>>| {
-        set(name, given.as_ref().map(|Given { value, .. }| quote!(&[#(#value),*])))
-    };
-    let node_llcs = list("node_llcs", &attrs.node_llcs);
-    let node_memory_mb = list("node_memory_mb", &attrs.node_memory_mb);
-    let memory_only_nodes_mb = list("memory_only_nodes_mb", &attrs.memory_only_nodes_mb);
-    let distances = set("distances", attrs.distances.as_ref().map(distances));
-    let duration_s = set("duration_s", attrs.duration_s.map(ToTokens::into_token_stream));
-    let workers = set("workers_per_cgroup", attrs.workers_per_cgroup.map(ToTokens::into_token_stream));
-    let performance_mode = set("performance_mode", attrs.performance_mode.map(ToTokens::into_token_stream));
-    let programs = set("programs", attrs.programs.as_ref().map(|names| quote!(&[#(#names),*])));
-    let assert = |name: &str, value: Option<TokenStream>| {
-        let field = syn::Ident::new(name, proc_macro2::Span::call_site());
-        value.map(|value| quote!(spec.assert.#field = ::std::option::Option::Some(#value);))
-    };
-    let not_starved = assert("not_starved", attrs.not_starved.map(ToTokens::into_token_stream));
-    let max_gap_ms = assert("max_gap_ms", attrs.max_gap_ms.map(|ms| u64::from(ms).into_token_stream()));
-    let max_spread_pct = assert("max_spread_pct", attrs.max_spread_pct.map(ToTokens::into_token_stream));
+    let (numa_nodes, llcs) = (or_one(machine.numa_nodes), or_one(machine.llcs));
+    let (cores, threads) = (or_one(machine.cores), or_one(machine.threads));
+    let of_machine = sets(&of_machine(machine));
+    let (of_spec, of_assert) = (sets(&attrs.spec), sets(&attrs.assert));
     quote! {
         #[allow(unused_mut)]
         let mut spec = ::ktstr::TestSpec::new(PATH, ::ktstr::Topology {
@@ -67,20 +82,30 @@ fn spec(attrs: &Attrs) -> TokenStream {
             cores_per_llc: #cores,
             threads_per_core: #threads,
         });
-        #memory_mb
-        #node_llcs
-        #node_memory_mb
-        #memory_only_nodes_mb
-        #distances
-        #duration_s
-        #workers
-        #performance_mode
-        #programs
-        #not_starved
-        #max_gap_ms
-        #max_spread_pct
+        #(spec.#of_machine)*
+        #(spec.#of_spec)*
+        #(spec.assert.#of_assert)*
         spec
     }
+}
+
+fn sets(fields: &Fields) -> Vec<TokenStream> {
+    fields.iter().map(|(field, value)| quote!(#field = #value;)).collect()
+}
+
+/// What there is to say of the machine besides its topology.
+fn of_machine(machine: &MachineAttrs) -> Fields {
+    let list = |Given { value, .. }: &Given<Vec<u32>>| quote!(&[#(#value),*]);
+    let some = |Given { value, .. }: &Given<u32>| quote!(::std::option::Option::Some(#value));
+    let fields = [
+        ("memory_mb", machine.memory_mb.as_ref().map(some)),
+        ("node_llcs", machine.node_llcs.as_ref().map(list)),
+        ("node_memory_mb", machine.node_memory_mb.as_ref().map(list)),
+        ("memory_only_nodes_mb", machine.memory_only_nodes_mb.as_ref().map(list)),
+        ("distances", machine.distances.as_ref().map(distances)),
+    ];
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.map(|(name, value)| (Ident::new(name, Span::call_site()), value)).collect()
 }
 
 fn distances(given: &Given<Vec<Vec<u8>>>) -> TokenStream {

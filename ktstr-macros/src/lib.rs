@@ -2,6 +2,7 @@
 
 mod attrs;
 mod emit;
+mod gauntlet;
 mod machine;
 mod values;
 
@@ -25,9 +26,22 @@ use syn::{ItemFn, parse_macro_input};
 /// | `workers_per_cgroup = N` | workers of a cgroup that doesn't say its own number | 2 |
 /// | `performance_mode = BOOL` | vCPUs on host CPUs of their own, see `TestSpec::performance_mode` | false |
 /// | `programs = ["NAME", …]` | programs of the host, by name or path, that `WorkType::Program` runs | none |
+/// | `replicas = N` | runs, each with a seed of its own that follows from the given one | 1 |
 /// | `not_starved = BOOL`, `max_gap_ms = N`, `max_spread_pct = N` | assertions, see `Assert` | `Assert::defaults()` |
 ///
 /// Other attributes of the function, such as `#[ignore]`, are kept.
+///
+/// Beside the function comes a module of its name with a test for each of `PRESETS`, on that machine instead of the declared
+/// one: `my_test::tiny_1llc`. They are ignored unless asked for, and these words choose among them; a test under `#[ignore]` has
+/// none.
+///
+/// | attribute | the presets |
+/// |---|---|
+/// | `min_llcs = N`, `max_llcs = N` | with at least, or at most, as many last-level caches |
+/// | `min_cpus = N`, `max_cpus = N` | logical CPUs |
+/// | `min_numa_nodes = N`, `max_numa_nodes = N` | NUMA nodes with CPUs |
+/// | `requires_smt = BOOL` | with more than one thread per core |
+/// | `gauntlet = false` | none |
 #[proc_macro_attribute]
 pub fn ktstr_test(args: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);

@@ -1,6 +1,6 @@
 //! Machines that no test can have are found before it is compiled.
 
-use crate::attrs::Attrs;
+use crate::values::Given;
 use proc_macro2::Span;
 use syn::{Error, Result};
 
@@ -9,8 +9,22 @@ const MAX_CPUS: u32 = 512;
 /// Distance of a node from itself (`Machine::LOCAL_DISTANCE`).
 const LOCAL_DISTANCE: u8 = 10;
 
+/// What the attribute says of the machine; what it doesn't say is `None`.
+#[derive(Default)]
+pub(crate) struct MachineAttrs {
+    pub(crate) llcs: Option<u32>,
+    pub(crate) cores: Option<u32>,
+    pub(crate) threads: Option<u32>,
+    pub(crate) numa_nodes: Option<u32>,
+    pub(crate) memory_mb: Option<Given<u32>>,
+    pub(crate) node_llcs: Option<Given<Vec<u32>>>,
+    pub(crate) node_memory_mb: Option<Given<Vec<u32>>>,
+    pub(crate) memory_only_nodes_mb: Option<Given<Vec<u32>>>,
+    pub(crate) distances: Option<Given<Vec<Vec<u8>>>>,
+}
+
 /// Checks what the attributes say of the machine against each other; `span` is where they all are.
-pub(crate) fn check(attrs: &Attrs, span: Span) -> Result<()> {
+pub(crate) fn check(attrs: &MachineAttrs, span: Span) -> Result<()> {
     let get = |field: Option<u32>| field.unwrap_or(1);
     let (llcs, nodes) = (get(attrs.llcs), get(attrs.numa_nodes));
     let cpus = llcs.saturating_mul(get(attrs.cores)).saturating_mul(get(attrs.threads));
@@ -25,14 +39,14 @@ pub(crate) fn check(attrs: &Attrs, span: Span) -> Result<()> {
     check_distances(attrs, nodes)
 }
 
-fn check_node_llcs(attrs: &Attrs, llcs: u32, nodes: u32) -> Result<()> {
+fn check_node_llcs(attrs: &MachineAttrs, llcs: u32, nodes: u32) -> Result<()> {
     let Some(given) = &attrs.node_llcs else { return Ok(()) };
     check_length("node_llcs", given.value.len(), nodes).map_err(|message| given.error(message))?;
     let sum = given.value.iter().fold(0_u32, |sum, llcs| sum.saturating_add(*llcs));
     if sum == llcs { Ok(()) } else { Err(given.error(format!("these are {sum} LLCs and the machine has {llcs}"))) }
 }
 
-fn check_memory(attrs: &Attrs, nodes: u32) -> Result<()> {
+fn check_memory(attrs: &MachineAttrs, nodes: u32) -> Result<()> {
     if let Some(given) = &attrs.node_memory_mb {
         check_length("node_memory_mb", given.value.len(), nodes).map_err(|message| given.error(message))?;
         if let Some(whole) = &attrs.memory_mb {
@@ -54,7 +68,7 @@ fn check_memory(attrs: &Attrs, nodes: u32) -> Result<()> {
     Ok(())
 }
 
-fn check_distances(attrs: &Attrs, nodes: u32) -> Result<()> {
+fn check_distances(attrs: &MachineAttrs, nodes: u32) -> Result<()> {
     let Some(given) = &attrs.distances else { return Ok(()) };
     let without_cpus = attrs.memory_only_nodes_mb.as_ref().map_or(0, |given| given.value.len());
     let nodes = nodes as usize + without_cpus;

@@ -28,11 +28,14 @@ fn literal<'a>(name: &str, value: &'a Expr, wanted: &str) -> Result<&'a Lit> {
     }
 }
 
-pub(crate) fn count(name: &str, value: &Expr) -> Result<u32> {
+pub(crate) fn count<T>(name: &str, value: &Expr) -> Result<T>
+where
+    T: std::str::FromStr<Err = std::num::ParseIntError> + PartialOrd + From<u8>,
+{
     let wanted = "a whole number of at least 1";
     let error = || Error::new(value.span(), format!("`{name}` takes {wanted}"));
     match literal(name, value, wanted)? {
-        Lit::Int(int) => int.base10_parse().ok().filter(|number| *number >= 1).ok_or_else(error),
+        Lit::Int(int) => int.base10_parse().ok().filter(|number| *number >= T::from(1)).ok_or_else(error),
         _ => Err(error()),
     }
 }
@@ -80,9 +83,8 @@ pub(crate) fn matrix(name: &str, value: &Expr) -> Result<Vec<Vec<u8>>> {
 
 fn distance(name: &str, value: &Expr) -> Result<u8> {
     let wanted = "distances from 10 to 254";
-    count(name, value)
+    count::<u8>(name, value)
         .ok()
-        .and_then(|number| u8::try_from(number).ok())
         .filter(|number| (10..=254).contains(number))
         .ok_or_else(|| Error::new(value.span(), format!("`{name}` takes {wanted}")))
 }

@@ -2,16 +2,47 @@
 
 use crate::assert::AssertResult;
 use crate::ctx::Ctx;
-use crate::host::run::Failure;
+use crate::host::failure::Failure;
 use crate::spec::TestSpec;
 use crate::{guest, host};
 use anyhow::Result;
+use ktstr_presets::Preset;
 
 pub use crate::assert::Assert;
 pub use ktstr_wire::Topology;
 
 /// A test's body.
 pub type Body = fn(&Ctx) -> Result<AssertResult>;
+
+/// A test as it was declared.
+#[derive(Debug)]
+pub struct Test {
+    spec: TestSpec,
+    body: Body,
+}
+
+impl Test {
+    /// A test of this body.
+    pub const fn new(spec: TestSpec, body: Body) -> Self {
+        Self { spec, body }
+    }
+
+    /// The test as declared.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn run(&self) -> Result<(), Failure> {
+        run(&self.spec, self.body)
+    }
+
+    /// Its variant on a preset.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn run_on(&self, preset: &'static Preset) -> Result<(), Failure> {
+        run(&self.spec.on(preset), self.body)
+    }
+}
 
 /// The test: in the guest its body, on the host the machine around it.
 ///

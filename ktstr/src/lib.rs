@@ -25,7 +25,6 @@ mod facts;
 pub mod fuzzing;
 mod guest;
 mod host;
-mod presets;
 mod record;
 pub mod scenarios;
 mod settings;
@@ -37,7 +36,7 @@ pub use assert::{Assert, AssertResult, Checks, PhaseReports};
 pub use ctx::Ctx;
 pub use execute::execute_defs;
 pub use facts::{CgroupFacts, CpuFacts, CpuStat};
-pub use host::run::Failure;
+pub use host::failure::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
 pub use host::{
     console::last_lines,
@@ -45,7 +44,9 @@ pub use host::{
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
 };
 pub use ktstr_macros::ktstr_test;
-pub use presets::{PRESETS, Preset};
+pub use ktstr_presets::{PRESETS, Preset};
+#[doc(hidden)] // For readers of what is left of a record.
+pub use record::test_name;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;

@@ -11,6 +11,7 @@
 //! damaged, must say so and must not take it for a pass.
 
 use crate::assert::AssertResult;
+use crate::settings::DEFAULT_SEED;
 use crate::stimulus::Stimulus;
 use crate::verdict::{Finding, Verdict};
 use ktstr_vmm::placement::Report;
@@ -30,8 +31,14 @@ pub const RECORD_VERSION: u32 = 3;
 pub struct Record {
     /// [`RECORD_VERSION`].
     pub version: u32,
-    /// Name of the test.
+    /// Name of the test as declared.
     pub test: String,
+    /// The preset whose machine it had instead of the declared one.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// Which of the test's runs this is, from 0.
+    #[serde(default)]
+    pub replica: u32,
     /// What came out.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -46,7 +53,7 @@ pub struct Record {
     pub kernel: Option<KernelPart>,
     /// Content hash of the initramfs and of the payload.
     pub images: Option<(String, String)>,
-    /// The seed of every random choice.
+    /// The seed of every random choice, a replica's own.
     pub seed: u64,
     /// How long the scenario should take.
     pub duration_ns: u64,
@@ -160,6 +167,30 @@ impl TimeSplit {
 }
 
 impl Record {
+    /// The name by which a test runner knows the test: that of the declared one or, on a preset, of the variant in the
+    /// module beside it.
+    pub fn name(&self) -> String {
+        test_name(&self.test, self.preset.as_deref())
+    }
+
+    /// The name, and which replica it is if not the first.
+    pub fn title(&self) -> String {
+        let replica = if self.replica > 0 { format!(", replica {}", self.replica) } else { String::new() };
+        self.name() + &replica
+    }
+
+    /// What the names of its files begin with: test, preset, replica and seed, as far as they are not the ordinary ones.
+    pub fn file_stem(&self) -> String {
+        let mut stem = self.name().replace("::", ".");
+        if self.replica > 0 {
+            stem.push_str(&format!(".replica-{}", self.replica));
+        }
+        if self.seed != DEFAULT_SEED {
+            stem.push_str(&format!(".seed-{}", self.seed));
+        }
+        stem
+    }
+
     /// Writes the record into `dir` under a name that no other record of that directory has, whole or not at all.
     ///
     /// # Errors
@@ -169,7 +200,7 @@ impl Record {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         serde_json::to_writer_pretty(&mut file, self)?;
         file.write_all(b"\n")?;
-        let stem = file_stem(&self.test);
+        let stem = self.file_stem();
         for number in 1.. {
             let suffix = if number == 1 { String::new() } else { format!(".{number}") };
             let path = dir.join(format!("{stem}{suffix}.json"));
@@ -183,7 +214,7 @@ impl Record {
     }
 }
 
-/// What the names of a test's files begin with.
-pub(crate) fn file_stem(test: &str) -> String {
-    test.replace("::", ".")
+/// See [`Record::name`].
+pub fn test_name(test: &str, preset: Option<&str>) -> String {
+    preset.map_or_else(|| test.to_owned(), |preset| format!("{test}::{}", preset.replace('-', "_")))
 }

@@ -1,8 +1,12 @@
 //! What the environment says about how tests run.
 
 use ktstr_vmm::Accel;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The seed where none is given.
+pub(crate) const DEFAULT_SEED: u64 = 1;
 
 /// How tests run, from environment variables.
 #[derive(Debug, Clone)]
@@ -13,6 +17,8 @@ pub struct Settings {
     pub accel: Accel,
     /// `KTSTR_SEED`: the seed of every random choice, 1 by default.
     pub seed: u64,
+    /// `KTSTR_REPLICAS`: how often each test runs, instead of as often as it says itself.
+    pub replicas: Option<u32>,
     /// `KTSTR_ALLOW_SKIP`: names of tests, separated by commas, that may be skipped without failing; `all` for any.
     pub allow_skip: Vec<String>,
     /// `KTSTR_RUN_ID`: the directory below `target/ktstr/runs` that records go to; by default the test runner's own id.
@@ -45,7 +51,8 @@ impl Settings {
         Ok(Self {
             kernel: text("KTSTR_KERNEL").unwrap_or_else(|| "latest".to_owned()),
             accel: parsed("KTSTR_ACCEL", text("KTSTR_ACCEL"))?.unwrap_or_default(),
-            seed: parsed("KTSTR_SEED", text("KTSTR_SEED"))?.unwrap_or(1),
+            seed: parsed("KTSTR_SEED", text("KTSTR_SEED"))?.unwrap_or(DEFAULT_SEED),
+            replicas: parsed::<NonZeroU32>("KTSTR_REPLICAS", text("KTSTR_REPLICAS"))?.map(NonZeroU32::get),
             allow_skip: text("KTSTR_ALLOW_SKIP")
                 .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
                 .unwrap_or_default(),
@@ -64,10 +71,28 @@ impl Settings {
         run_id(text("KTSTR_RUN_ID").or_else(|| text("NEXTEST_RUN_ID")))
     }
 
-    /// Whether the test of this name may be skipped without failing.
+    /// Whether the test of this name may be skipped without failing; a test's name stands for its variants, too.
     pub fn skip_is_allowed(&self, name: &str) -> bool {
-        self.allow_skip.iter().any(|allowed| allowed == name || allowed == "all")
+        let stands_for =
+            |allowed: &str| name.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        self.allow_skip.iter().any(|allowed| stands_for(allowed) || allowed == "all")
     }
+
+    /// The same for a test's replica: the first has the seed itself, the others each one that follows from it.
+    #[must_use]
+    pub(crate) fn of_replica(&self, replica: u32) -> Self {
+        let seed = if replica == 0 { self.seed } else { derived(self.seed, replica) };
+        Self { seed, ..self.clone() }
+    }
+}
+
+/// Another seed, short enough to be typed: a finalised step of splitmix64 (Steele et al., Fast splittable pseudorandom
+/// number generators, 2014).
+fn derived(seed: u64, number: u32) -> u64 {
+    let mut z = seed.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) >> 32
 }
 
 fn parsed<T>(name: &'static str, value: Option<String>) -> Result<Option<T>, SettingsError>
@@ -102,6 +127,24 @@ mod tests {
     fn run_ids_are_file_names() {
         assert_eq!(run_id(Some("../a b".to_owned())), "_a_b");
         assert!(run_id(None).starts_with("pid-"));
+    }
+
+    #[test]
+    fn replicas_have_seeds_of_their_own() {
+        let settings = Settings { seed: 7, ..Settings::from_env().unwrap() };
+        let seeds: Vec<u64> = (0..100).map(|replica| settings.of_replica(replica).seed).collect();
+        assert_eq!(seeds[0], 7);
+        let distinct: std::collections::HashSet<u64> = seeds.iter().copied().collect();
+        assert_eq!(distinct.len(), 100);
+        let again: Vec<u64> = (0..100).map(|replica| settings.of_replica(replica).seed).collect();
+        assert_eq!(again, seeds);
+    }
+
+    #[test]
+    fn a_test_stands_for_its_variants() {
+        let settings = Settings { allow_skip: vec!["a::b".into()], ..Settings::from_env().unwrap() };
+        let allowed = ["a::b", "a::b::tiny_1llc", "a::bc", "a"].map(|name| settings.skip_is_allowed(name));
+        assert_eq!(allowed, [true, true, false, false]);
     }
 
     #[test]

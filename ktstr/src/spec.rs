@@ -1,6 +1,8 @@
 //! What a test declares.
 
 use crate::assert::Assert;
+use crate::record::test_name;
+use ktstr_presets::Preset;
 use ktstr_wire::{Machine, Topology};
 
 /// Everything that `#[ktstr_test]` says about one test.
@@ -8,9 +10,11 @@ use ktstr_wire::{Machine, Topology};
 pub struct TestSpec {
     /// Path of the test, with its crate in front.
     pub path: &'static str,
+    /// The preset whose machine it has instead of the declared one.
+    pub preset: Option<&'static str>,
     /// The machine's CPUs.
     pub topology: Topology,
-    /// RAM of the nodes that have CPUs together, spread evenly, where the default does not do.
+    /// RAM of the nodes that have CPUs together, spread evenly, where the default does not do. On a preset the least.
     pub memory_mb: Option<u32>,
     /// LLCs of each node that has CPUs; spread evenly when empty.
     pub node_llcs: &'static [u32],
@@ -31,6 +35,8 @@ pub struct TestSpec {
     /// Programs of the host that the body runs by [`WorkType::Program`](ktstr_workload::WorkType::Program): names on the
     /// search path, or paths, relative ones from where the test runs. In the guest each goes by its file name.
     pub programs: &'static [&'static str],
+    /// How often it runs, each time with another seed and a record of its own.
+    pub replicas: u32,
     /// What the test asserts beyond, or instead of, the defaults.
     pub assert: Assert,
     /// The run passes only if it fails for this reason: the name of what is asserted, or a part of what a finding says.
@@ -42,6 +48,7 @@ impl TestSpec {
     pub const fn new(path: &'static str, topology: Topology) -> Self {
         Self {
             path,
+            preset: None,
             topology,
             memory_mb: None,
             node_llcs: &[],
@@ -52,15 +59,36 @@ impl TestSpec {
             workers_per_cgroup: 2,
             performance_mode: false,
             programs: &[],
+            replicas: 1,
             assert: Assert::unset(),
             expect_err: None,
+        }
+    }
+
+    /// The test on a preset's machine.
+    #[must_use]
+    pub fn on(&self, preset: &'static Preset) -> Self {
+        let Preset { numa_nodes, llcs, cores_per_llc, threads_per_core, .. } = *preset;
+        Self {
+            preset: Some(preset.name),
+            topology: Topology { numa_nodes, llcs, cores_per_llc, threads_per_core },
+            node_llcs: preset.node_llcs,
+            node_memory_mb: preset.node_memory_mb,
+            memory_only_nodes_mb: preset.memory_only_nodes_mb,
+            distances: preset.distances,
+            ..self.clone()
         }
     }
 
     /// The machine as declared. The nodes that have CPUs share `memory_bytes` where the test does not say what they have.
     pub fn machine(&self, memory_bytes: u64) -> Machine {
         let bytes = |mb: &[u32]| mb.iter().map(|mb| u64::from(*mb) << 20).collect::<Vec<u64>>();
-        let memory_bytes = self.memory_mb.map_or(memory_bytes, |mb| u64::from(mb) << 20);
+        let declared = self.memory_mb.map(|mb| u64::from(mb) << 20);
+        let memory_bytes = match self.preset {
+            // What does for the declared machine is the least for a larger one.
+            Some(_) => memory_bytes.max(declared.unwrap_or(0)),
+            None => declared.unwrap_or(memory_bytes),
+        };
         let mut machine = Machine::new(self.topology, memory_bytes);
         if !self.node_llcs.is_empty() {
             machine = machine.with_node_llcs(self.node_llcs);
@@ -77,8 +105,53 @@ impl TestSpec {
         machine
     }
 
-    /// The name by which the test runner knows the test: its path without the crate.
-    pub fn name(&self) -> &'static str {
+    /// The name of the test as declared: its path without the crate.
+    pub fn test(&self) -> &'static str {
         self.path.split_once("::").map_or(self.path, |(_crate, name)| name)
+    }
+
+    /// The name by which a test runner knows it, see [`Record::name`](crate::Record::name).
+    pub fn name(&self) -> String {
+        test_name(self.test(), self.preset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_presets::PRESETS;
+    use std::collections::HashSet;
+
+    fn spec(memory_mb: Option<u32>) -> TestSpec {
+        TestSpec { memory_mb, ..TestSpec::new("a::b::c", Topology::new(1, 1, 1)) }
+    }
+
+    #[test]
+    fn every_preset_is_a_machine_of_its_own() {
+        let machine = |preset: &'static Preset| spec(None).on(preset).machine(1 << 30);
+        for preset in PRESETS {
+            assert_eq!(machine(preset).validate(), Ok(()), "{}", preset.name);
+            assert_eq!(machine(preset).topology.cpus(), preset.cpus());
+        }
+        let names: HashSet<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        let machines: HashSet<String> = PRESETS.iter().map(|preset| format!("{:?}", machine(preset))).collect();
+        assert_eq!((names.len(), machines.len()), (PRESETS.len(), PRESETS.len()));
+    }
+
+    #[test]
+    fn a_variant_has_the_name_of_its_function() {
+        let variant = spec(None).on(ktstr_presets::named("numa-2x4").unwrap());
+        assert_eq!((variant.test(), variant.name().as_str()), ("b::c", "b::c::numa_2x4"));
+        assert_eq!(spec(None).name(), "b::c");
+    }
+
+    #[test]
+    fn a_preset_has_no_less_memory_than_its_cpus_or_the_test_need() {
+        let mib = |spec: TestSpec| spec.machine(1 << 30).memory_bytes() >> 20;
+        let preset = ktstr_presets::named("large-8llc").unwrap();
+        assert_eq!(
+            (mib(spec(Some(512))), mib(spec(Some(512)).on(preset)), mib(spec(Some(4096)).on(preset))),
+            (512, 1024, 4096)
+        );
     }
 }

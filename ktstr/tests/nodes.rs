@@ -10,7 +10,8 @@ use std::fs;
     node_llcs = [1, 3],
     node_memory_mb = [512, 256],
     memory_only_nodes_mb = [128],
-    distances = [[10, 21, 40], [21, 10, 30], [40, 30, 10]]
+    distances = [[10, 21, 40], [21, 10, 30], [40, 30, 10]],
+    gauntlet = false
 )]
 fn unequal_nodes_and_one_without_cpus(ctx: &Ctx) -> Result<AssertResult> {
     ensure!(ctx.machine().nodes.len() == 3, "{:?}", ctx.machine());
@@ -21,7 +22,7 @@ fn unequal_nodes_and_one_without_cpus(ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::default())
 }
 
-#[ktstr_test(node_memory_mb = [2560], memory_only_nodes_mb = [1024])]
+#[ktstr_test(node_memory_mb = [2560], memory_only_nodes_mb = [1024], gauntlet = false)]
 fn memory_below_and_above_the_device_hole(ctx: &Ctx) -> Result<AssertResult> {
     let info = fs::read_to_string("/proc/meminfo")?;
     let total_kib: u64 = info.split_ascii_whitespace().nth(1).context("no MemTotal")?.parse()?;

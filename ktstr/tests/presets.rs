@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ktstr::prelude::*;
-use ktstr::{Failure, PRESETS, TestSpec, entry};
+use ktstr::{Failure, PRESETS, Preset, TestSpec, entry};
 
 /// A test for each preset, under its name.
 macro_rules! presets {
@@ -57,17 +57,13 @@ presets! {
 }
 
 fn run(path: &'static str) -> Result<(), Failure> {
-    let named = PRESETS.iter().find(|preset| path.ends_with(&format!("::{}", function(preset.name))));
-    let spec = named.unwrap().on(TestSpec::new(path, Topology::new(1, 1, 1)));
+    let named = PRESETS.iter().find(|preset| path.ends_with(&format!("::{}", preset.function())));
+    // A test of its own name, and no variant of one.
+    let spec = TestSpec { preset: None, ..TestSpec::new(path, Topology::new(1, 1, 1)).on(named.unwrap()) };
     entry::run(&spec, |_ctx: &Ctx| Ok(AssertResult::default()))
-}
-
-/// The name of a preset as that of a function.
-fn function(preset: &str) -> String {
-    preset.replace('-', "_")
 }
 
 #[test]
 fn none_is_forgotten() {
-    assert_eq!(PRESETS.iter().map(|preset| function(preset.name)).collect::<Vec<_>>(), TESTED);
+    assert_eq!(PRESETS.iter().map(Preset::function).collect::<Vec<_>>(), TESTED);
 }

@@ -18,7 +18,7 @@ pub(crate) struct Case<'a> {
 /// results, too.
 pub(crate) fn cases<'a>(run: &'a Run, absent: &[String], runner_passed: bool) -> Vec<Case<'a>> {
     let whole = run.records().map(|record| Case {
-        name: record.test.clone(),
+        name: record.title(),
         verdict: record.verdict.clone(),
         record: Some(record),
     });

@@ -8,7 +8,7 @@ mod case;
 pub(crate) use case::{Case, cases};
 
 use anyhow::{Context, Result};
-use ktstr::{RECORD_VERSION, Record, Verdict};
+use ktstr::{RECORD_VERSION, Record, Verdict, test_name};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ fn record_files(dir: &Path) -> Result<Vec<String>> {
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Record, Damaged> {
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| damaged(file, None, error))?;
-    let test = value["test"].as_str().map(str::to_owned);
+    let test = value["test"].as_str().map(|test| test_name(test, value["preset"].as_str()));
     let version = value["version"].as_u64();
     if version != Some(u64::from(RECORD_VERSION)) {
         let version = version.map_or_else(|| "unknown".to_owned(), |version| version.to_string());
@@ -128,6 +128,8 @@ pub(crate) mod tests {
         Record {
             version: RECORD_VERSION,
             test: test.to_owned(),
+            preset: None,
+            replica: 0,
             verdict,
             failed_with: Vec::new(),
             machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
@@ -143,7 +145,7 @@ pub(crate) mod tests {
 
     /// A run of these.
     pub(crate) fn run(records: impl IntoIterator<Item = Record>) -> Run {
-        let entry = |record: Record| Entry { file: format!("{}.json", record.test), record };
+        let entry = |record: Record| Entry { file: format!("{}.json", record.file_stem()), record };
         Run { dir: "runs/one".into(), whole: records.into_iter().map(entry).collect(), damaged: Vec::new() }
     }
 
@@ -155,7 +157,13 @@ pub(crate) mod tests {
         record("a", Verdict::Pass).write(dir.path()).unwrap();
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
         write("c.json", "{\"version\": 1");
-        write("d.json", &format!("{{\"version\": {}, \"test\": \"m::d\", \"verdict\": \"pass\"}}", RECORD_VERSION + 1));
+        write(
+            "d.json",
+            &format!(
+                "{{\"version\": {}, \"test\": \"m::d\", \"preset\": \"odd-3llc\", \"verdict\": \"pass\"}}",
+                RECORD_VERSION + 1
+            ),
+        );
         write("e.json", &format!("{{\"version\": {RECORD_VERSION}, \"test\": \"e\", \"verdict\": \"pass\"}}"));
         write("f.json", "[]");
         write("console.log", "no record");
@@ -166,7 +174,10 @@ pub(crate) mod tests {
             run.damaged.iter().map(|damaged| (damaged.test.as_str(), damaged.why.as_str())).collect();
         assert_eq!(damaged.len(), 4);
         assert!(damaged[0].0 == "c" && damaged[0].1.starts_with("EOF"), "{damaged:?}");
-        assert!(damaged[1].0 == "m::d" && damaged[1].1.contains("and this program reads version"), "{damaged:?}");
+        assert!(
+            damaged[1].0 == "m::d::odd_3llc" && damaged[1].1.contains("and this program reads version"),
+            "{damaged:?}"
+        );
         assert!(damaged[2].0 == "e" && damaged[2].1.contains("missing field"), "{damaged:?}");
         assert!(damaged[3].1.contains("version is unknown"), "{damaged:?}");
         assert_eq!(run.damaged[0].verdict().word(), "Inconclusive");

@@ -2,10 +2,18 @@
 
 use ktstr::{Record, Verdict};
 
-const HEAD: [&str; 12] =
-    ["test", "verdict", "topology", "kernel", "accel", "resolve", "pack", "boot", "ready", "run", "teardown", "total"];
+const HEAD: [&str; 15] = [
+    "test", "preset", "replica", "seed", "verdict", "topology", "kernel", "accel", "resolve", "pack", "boot", "ready",
+    "run", "teardown", "total",
+];
 /// Columns from here on are numbers.
-const FIRST_NUMBER: usize = 5;
+const FIRST_NUMBER: usize = 8;
+/// What stands for a thing that there is not.
+const UNKNOWN: &str = "-";
+/// The machine, if it is not the declared one.
+const PRESET: usize = 1;
+/// Columns that are left out where they tell no record from another: preset, replica and seed.
+const OPTIONAL: std::ops::Range<usize> = 1..4;
 
 /// One line for each record below a line of headings; times are in seconds.
 pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
@@ -16,9 +24,15 @@ pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+    let tells = |column: usize| rows[1..].iter().any(|row| row[column] != rows[1][column]);
+    let shown: [bool; HEAD.len()] = std::array::from_fn(|column| match column {
+        PRESET => rows[1..].iter().any(|row| row[PRESET] != UNKNOWN),
+        column => !OPTIONAL.contains(&column) || tells(column),
+    });
     let mut text = String::new();
     for row in &rows {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+        let cells = row.iter().zip(widths).enumerate().filter(|(column, _)| shown[*column]);
+        let cells = cells.map(|(column, (cell, width))| match column {
             FIRST_NUMBER.. => format!("{cell:>width$}"),
             _ => format!("{cell:<width$}"),
         });
@@ -30,11 +44,14 @@ pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
 }
 
 fn row(record: &Record) -> [String; HEAD.len()] {
-    let unknown = || "-".to_owned();
+    let unknown = || UNKNOWN.to_owned();
     let time = &record.host.time;
     let seconds = |ms: f64| format!("{:.2}", ms / 1e3);
     [
         record.test.clone(),
+        record.preset.clone().unwrap_or_else(unknown),
+        record.replica.to_string(),
+        record.seed.to_string(),
         record.verdict.word().to_owned(),
         record.machine.topology.to_string(),
         record.kernel.as_ref().map_or_else(unknown, |kernel| kernel.release.clone()),
@@ -53,7 +70,7 @@ fn row(record: &Record) -> [String; HEAD.len()] {
 pub(super) fn reasons(record: &Record) -> Option<String> {
     match &record.verdict {
         Verdict::Pass => None,
-        other => Some(format!("{}: {other}\n", record.test)),
+        other => Some(format!("{}: {other}\n", record.name())),
     }
 }
 
@@ -82,6 +99,24 @@ a_longer_name  Pass     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.0
 b              Fail     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.00      0.00   3.50
 ";
         assert_eq!(text.rsplit_once("(times").unwrap().0, expected);
+    }
+
+    #[test]
+    fn variants_are_told_apart() {
+        let whole = record("a", Verdict::Pass);
+        let on = |preset: &str, replica, seed| Record {
+            preset: Some(preset.to_owned()),
+            replica,
+            seed,
+            ..record("a", Verdict::Pass)
+        };
+        let head = |records: &[Record]| render(records.iter()).split("  verdict").next().unwrap().to_owned();
+        let preset = on("tiny-1llc", 0, 1);
+        assert_eq!(head(std::slice::from_ref(&preset)), "test  preset   ");
+        assert_eq!(head(&[whole, preset]), "test  preset   ");
+        let text = render([on("tiny-1llc", 0, 1), on("tiny-1llc", 1, 77)].iter());
+        assert!(text.starts_with("test  preset     replica  seed  verdict"), "{text}");
+        assert!(text.contains("a     tiny-1llc  1        77    Pass"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How many tests came out how.
 
 use crate::runs::Run;
-use ktstr::{Settings, Verdict};
+use ktstr::{Record, Settings, Verdict};
+use std::collections::HashSet;
 use std::fmt;
 
 /// The counts of a run.
@@ -24,15 +25,13 @@ impl Tally {
         for record in run.records() {
             match &record.verdict {
                 Verdict::Pass => tally.passed += 1,
-                Verdict::Skip { .. } if settings.skip_is_allowed(&record.test) => tally.skipped += 1,
+                Verdict::Skip { .. } if settings.skip_is_allowed(&record.name()) => tally.skipped += 1,
                 Verdict::Skip { .. } | Verdict::Fail { .. } | Verdict::Inconclusive { .. } => tally.failed += 1,
             }
         }
-        let left_one = |test: &&str| {
-            let damaged = run.damaged.iter().map(|damaged| damaged.test.as_str());
-            run.records().map(|record| record.test.as_str()).chain(damaged).any(|name| name == *test)
-        };
-        tally.absent = expected.iter().filter(|test| !left_one(test)).map(|test| (*test).to_owned()).collect();
+        let damaged = run.damaged.iter().map(|damaged| damaged.test.clone());
+        let named: HashSet<String> = run.records().map(Record::name).chain(damaged).collect();
+        tally.absent = expected.iter().filter(|test| !named.contains(**test)).map(|test| (*test).to_owned()).collect();
         tally.failed += tally.absent.len();
         tally
     }

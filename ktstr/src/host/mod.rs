@@ -5,6 +5,7 @@ mod budget;
 mod conform;
 pub(crate) mod console;
 mod expected;
+pub(crate) mod failure;
 mod judge;
 pub(crate) mod limits;
 mod observations;

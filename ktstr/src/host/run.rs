@@ -7,6 +7,7 @@ use crate::host::budget;
 use crate::host::conform;
 use crate::host::console::Log;
 use crate::host::expected::expect;
+use crate::host::failure::{FailedRun, Failure, again};
 use crate::host::judge::judge;
 use crate::host::limits;
 use crate::host::observations::Observations;
@@ -17,7 +18,7 @@ use crate::host::reason::reason;
 use crate::host::session::{self, SessionError};
 use crate::host::{symbols, timers};
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
-use crate::settings::{Settings, runs_dir};
+use crate::settings::{Settings, SettingsError, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
@@ -27,7 +28,6 @@ use ktstr_vmm::layout::MIN_NODE_RAM_BYTES;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, Pace, VmConfig};
 use ktstr_wire::{Reserved, Run, Streams};
-use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -38,14 +38,6 @@ const RESERVED_STEP_BYTES: u64 = 64 << 20;
 /// RAM by default: this much, and some for each CPU.
 const BASE_RAM_BYTES: u64 = 448 << 20;
 const RAM_PER_CPU_BYTES: u64 = 16 << 20;
-
-/// A verdict that is no pass, as the test runner prints it.
-pub struct Failure {
-    test: &'static str,
-    verdict: Verdict,
-    rerun: String,
-    record: Result<PathBuf, String>,
-}
 
 /// Everything that can keep a test from having a machine.
 #[derive(Debug, thiserror::Error)]
@@ -64,56 +56,51 @@ enum SetupError {
     Program(#[source] std::io::Error),
 }
 
-/// Runs the test.
+/// Runs the test, as often as is wanted.
 pub(crate) fn run(spec: &TestSpec) -> Result<(), Failure> {
     let settings = Settings::from_env();
-    let mut record = blank_record(spec, settings.as_ref().map_or(0, |settings| settings.seed));
-    let settings = match settings {
-        Ok(settings) => {
-            if let Err(error) = fill_record(spec, &settings, &mut record) {
-                record.verdict = Verdict::Inconclusive { reason: reason(&error) };
-            }
-            Some(settings)
-        }
-        Err(error) => {
-            record.verdict = Verdict::Inconclusive { reason: reason(&error) };
-            None
-        }
-    };
-    conclude(spec, settings.as_ref(), record)
+    let replicas = settings.as_ref().ok().and_then(|settings| settings.replicas).unwrap_or(spec.replicas);
+    let failed: Vec<FailedRun> = (0..replicas).filter_map(|replica| run_replica(spec, &settings, replica)).collect();
+    if failed.is_empty() { Ok(()) } else { Err(Failure(failed)) }
 }
 
-/// Writes the record and turns the verdict into what the test runner understands.
-fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Result<(), Failure> {
+/// Runs it once; what comes back is no pass.
+fn run_replica(spec: &TestSpec, settings: &Result<Settings, SettingsError>, replica: u32) -> Option<FailedRun> {
+    let settings = settings.as_ref().map(|settings| settings.of_replica(replica));
+    let mut record = blank_record(spec, replica, settings.as_ref().map_or(0, |settings| settings.seed));
+    match &settings {
+        Ok(settings) => {
+            if let Err(error) = fill_record(spec, settings, &mut record) {
+                record.verdict = Verdict::Inconclusive { reason: reason(&error) };
+            }
+        }
+        Err(error) => record.verdict = Verdict::Inconclusive { reason: reason(error) },
+    }
+    conclude(spec, settings.ok().as_ref(), record)
+}
+
+/// Writes the record; what comes back is no pass.
+fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Option<FailedRun> {
     let program = std::env::current_exe().unwrap_or_default();
     let written =
         record.write(&runs_dir(&program).join(Settings::run_id_from_env())).map_err(|error| error.to_string());
-    let skip_allowed = settings.is_some_and(|settings| settings.skip_is_allowed(spec.name()));
+    let skip_allowed = settings.is_some_and(|settings| settings.skip_is_allowed(&spec.name()));
     let verdict = match (&record.verdict, &written) {
-        (Verdict::Pass, Ok(_)) => return Ok(()),
-        (Verdict::Skip { .. }, Ok(_)) if skip_allowed => return Ok(()),
+        (Verdict::Pass, Ok(_)) => return None,
+        (Verdict::Skip { .. }, Ok(_)) if skip_allowed => return None,
         // A pass that nobody can look up is not one.
         (Verdict::Pass, Err(error)) => Verdict::Inconclusive { reason: format!("cannot write the record: {error}") },
         (other, _) => (*other).clone(),
     };
-    let rerun = rerun(spec, settings, &record);
-    Err(Failure { test: spec.name(), verdict, rerun, record: written })
+    Some(FailedRun { what: record.title(), verdict, again: again(spec, settings, &record), record: written })
 }
 
-/// The command that runs the same thing again.
-fn rerun(spec: &TestSpec, settings: Option<&Settings>, record: &Record) -> String {
-    let kernel = settings.map_or("latest", |settings| &settings.kernel);
-    let accel = record.accel.map_or_else(|| "auto".to_owned(), |accel| accel.to_string());
-    let kargs = settings.map_or_else(String::new, |settings| settings.kargs.join(" "));
-    let kargs = if kargs.is_empty() { kargs } else { format!("KTSTR_KARGS='{kargs}' ") };
-    let seed = record.seed;
-    format!("KTSTR_SEED={seed} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} {kargs}cargo test -- --exact {}", spec.name())
-}
-
-fn blank_record(spec: &TestSpec, seed: u64) -> Record {
+fn blank_record(spec: &TestSpec, replica: u32, seed: u64) -> Record {
     Record {
         version: RECORD_VERSION,
-        test: spec.name().to_owned(),
+        test: spec.test().to_owned(),
+        preset: spec.preset.map(str::to_owned),
+        replica,
         verdict: Verdict::Inconclusive { reason: "the test did not end".to_owned() },
         failed_with: Vec::new(),
         machine: spec.machine(default_memory_bytes(spec, 0)),
@@ -199,7 +186,7 @@ fn run_machine(
     // Before the wait: a machine that cannot be had is refused at once.
     config.validate()?;
     let order = order(spec, settings, &config);
-    let (log, log_name) = console_log(spec, settings, program)?;
+    let (log, log_name) = console_log(spec, settings, program, &record.file_stem())?;
     record.host.console_log = Some(log_name);
     let deadlines = deadlines(spec, settings, *accel);
     // Waited for before any deadline begins; given back when the machine is gone.
@@ -257,7 +244,8 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
         assert: spec.assert,
         defaults: Assert::defaults(config.accel),
     };
-    let words = [GUEST_PROGRAM, "--exact", spec.name(), "--nocapture", "--include-ignored", "--test-threads=1"];
+    let name = spec.name();
+    let words = [GUEST_PROGRAM, "--exact", &name, "--nocapture", "--include-ignored", "--test-threads=1"];
     Run {
         argv: words.map(str::to_owned).to_vec(),
         env: [("PATH", GUEST_SEARCH_PATH), ("HOME", "/tmp"), ("RUST_BACKTRACE", "1")]
@@ -289,10 +277,10 @@ fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
 }
 
 /// The file for the console, beside where the record goes.
-fn console_log(spec: &TestSpec, settings: &Settings, program: &Path) -> Result<(Log, String), SetupError> {
+fn console_log(spec: &TestSpec, settings: &Settings, program: &Path, stem: &str) -> Result<(Log, String), SetupError> {
     let dir = runs_dir(program).join(&settings.run_id);
-    let (log, name) = Log::create(&dir, spec.name()).map_err(|source| SetupError::Log { dir, source })?;
-    Ok((if settings.console { log.live(spec.name()) } else { log }, name))
+    let (log, name) = Log::create(&dir, stem).map_err(|source| SetupError::Log { dir, source })?;
+    Ok((if settings.console { log.live(&spec.name()) } else { log }, name))
 }
 
 fn reserved_bytes(payload_bytes: usize) -> u64 {
@@ -324,16 +312,4 @@ fn ms_since(began: Instant) -> f64 {
 
 fn load_1m() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// What libtest prints of a failed test.
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.test, self.verdict)?;
-        match &self.record {
-            Ok(path) => writeln!(f, "  record: {}", path.display())?,
-            Err(error) => writeln!(f, "  no record could be written: {error}")?,
-        }
-        write!(f, "  again:  {}", self.rerun)
-    }
 }

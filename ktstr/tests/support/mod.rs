@@ -12,7 +12,7 @@ pub(crate) mod memory_cgroup;
 pub(crate) mod workers;
 
 use ktstr::{Record, runs_dir};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -71,11 +71,10 @@ impl Specimen {
     pub(crate) fn collect(&self, child: Child) -> Outcome {
         let done = child.wait_with_output().unwrap();
         let output = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        let path = self.records_dir().join(format!("{}.json", self.name.replace("::", ".")));
-        let text =
-            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}\n{output}", path.display()));
-        let record = serde_json::from_str(&text).unwrap();
-        let console_log = std::fs::read_to_string(self.console_log()).unwrap_or_default();
+        let dir = self.records_dir();
+        let record = only_record(&dir).unwrap_or_else(|why| panic!("{}: {why}\n{output}", dir.display()));
+        let log = record.host.console_log.as_ref().map(|name| dir.join(name));
+        let console_log = log.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
         Outcome { passed: done.status.success(), output, record, console_log }
     }
 
@@ -100,6 +99,14 @@ impl Outcome {
             assert!(verdict.contains(reason), "{reason:?} is not in {verdict}");
         }
     }
+}
+
+fn only_record(dir: &Path) -> Result<Record, String> {
+    let entries = std::fs::read_dir(dir).map_err(|error| error.to_string())?;
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let records: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    let [path] = records.as_slice() else { return Err(format!("one record is expected, and there are {records:?}")) };
+    Ok(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
 }
 
 /// Waits until no process has `mark` in its arguments; the kernel takes a moment to end a killed one.

@@ -1,7 +1,6 @@
 //! The console with the host's times: in a file beside the record, and live for who watches.
 
 use super::ends::Tail;
-use crate::record::file_stem;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -27,13 +26,12 @@ struct Bounded {
 }
 
 impl Log {
-    /// A new file in `dir` for a test's console, and its name.
+    /// A new file in `dir` for a console, and its name, which begins with `stem`.
     ///
     /// # Errors
     /// What creating the directory or the file returned.
-    pub(crate) fn create(dir: &Path, test: &str) -> io::Result<(Self, String)> {
+    pub(crate) fn create(dir: &Path, stem: &str) -> io::Result<(Self, String)> {
         std::fs::create_dir_all(dir)?;
-        let stem = file_stem(test);
         for number in 1.. {
             let suffix = if number == 1 { String::new() } else { format!(".{number}") };
             let name = format!("{stem}{suffix}.console.log");
@@ -117,7 +115,7 @@ mod tests {
     #[test]
     fn a_file_has_times_and_both_ends_of_a_flood() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut log, name) = Log::create(dir.path(), "a::b").unwrap();
+        let (mut log, name) = Log::create(dir.path(), "a.b").unwrap();
         assert_eq!(name, "a.b.console.log");
         log.write(b"first\r\n", Duration::from_millis(1500));
         let line = [b'x'; 1 << 20];

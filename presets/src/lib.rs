@@ -1,15 +1,19 @@
-//! Machines on which every scheduler should hold its own.
+//! Machines on which every scheduler should hold its own. Plain data, because `#[ktstr_test]` makes a test of each of them
+//! and the harness a machine.
 
-use crate::spec::TestSpec;
-use ktstr_wire::Topology;
-
-/// A machine by name. What it does not say is as in [`TestSpec`].
+/// A machine by name. What it leaves empty is as by default.
 #[derive(Debug, Clone, Copy)]
 pub struct Preset {
     /// Its name.
     pub name: &'static str,
-    /// CPUs.
-    pub topology: Topology,
+    /// NUMA nodes that have CPUs.
+    pub numa_nodes: u32,
+    /// Last-level caches of the whole machine.
+    pub llcs: u32,
+    /// Cores that share one LLC.
+    pub cores_per_llc: u32,
+    /// SMT siblings of one core.
+    pub threads_per_core: u32,
     /// LLCs of each node that has CPUs.
     pub node_llcs: &'static [u32],
     /// RAM of each node that has CPUs.
@@ -70,7 +74,10 @@ pub const PRESETS: &[Preset] = &[
 const fn even(name: &'static str, numa_nodes: u32, llcs: u32, cores_per_llc: u32, threads_per_core: u32) -> Preset {
     Preset {
         name,
-        topology: Topology { numa_nodes, llcs, cores_per_llc, threads_per_core },
+        numa_nodes,
+        llcs,
+        cores_per_llc,
+        threads_per_core,
         node_llcs: &[],
         node_memory_mb: &[],
         memory_only_nodes_mb: &[],
@@ -79,34 +86,18 @@ const fn even(name: &'static str, numa_nodes: u32, llcs: u32, cores_per_llc: u32
 }
 
 impl Preset {
-    /// The test of `spec` on this machine.
-    #[must_use]
-    pub const fn on(&self, spec: TestSpec) -> TestSpec {
-        TestSpec {
-            topology: self.topology,
-            memory_mb: None,
-            node_llcs: self.node_llcs,
-            node_memory_mb: self.node_memory_mb,
-            memory_only_nodes_mb: self.memory_only_nodes_mb,
-            distances: self.distances,
-            ..spec
-        }
+    /// Logical CPUs.
+    pub const fn cpus(&self) -> u32 {
+        self.llcs * self.cores_per_llc * self.threads_per_core
+    }
+
+    /// Its name as that of a test function.
+    pub fn function(&self) -> String {
+        self.name.replace('-', "_")
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn every_preset_is_a_machine_of_its_own() {
-        let machine = |preset: &Preset| preset.on(TestSpec::new("a::b", Topology::new(1, 1, 1))).machine(1 << 30);
-        for preset in PRESETS {
-            assert_eq!(machine(preset).validate(), Ok(()), "{}", preset.name);
-        }
-        let names: HashSet<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        let machines: HashSet<String> = PRESETS.iter().map(|preset| format!("{:?}", machine(preset))).collect();
-        assert_eq!((names.len(), machines.len()), (PRESETS.len(), PRESETS.len()));
-    }
+/// The preset of this name, as it is or as that of a function.
+pub fn named(name: &str) -> Option<&'static Preset> {
+    PRESETS.iter().find(|preset| preset.name == name || preset.function() == name)
 }

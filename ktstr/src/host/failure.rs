@@ -1,0 +1,61 @@
+//! What a test that did not pass prints, and the command that runs it again.
+
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::spec::TestSpec;
+use crate::verdict::Verdict;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The runs of a test that are no pass, as the test runner prints them.
+pub struct Failure(pub(crate) Vec<FailedRun>);
+
+/// One run that is no pass.
+pub(crate) struct FailedRun {
+    /// The test, and which of its replicas.
+    pub(crate) what: String,
+    pub(crate) verdict: Verdict,
+    /// The command that runs it again.
+    pub(crate) again: String,
+    /// The file of its record.
+    pub(crate) record: Result<PathBuf, String>,
+}
+
+/// The command that runs the same thing again, and only that: a replica is a run of its own with that replica's seed.
+pub(crate) fn again(spec: &TestSpec, settings: Option<&Settings>, record: &Record) -> String {
+    let kernel = settings.map_or("latest", |settings| &settings.kernel);
+    let accel = record.accel.map_or_else(|| "auto".to_owned(), |accel| accel.to_string());
+    let mut command = format!("KTSTR_SEED={} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} ", record.seed);
+    if record.replica > 0 || spec.replicas > 1 {
+        command.push_str("KTSTR_REPLICAS=1 ");
+    }
+    if let Some(kargs) = settings.map(|settings| settings.kargs.join(" ")).filter(|kargs| !kargs.is_empty()) {
+        command.push_str(&format!("KTSTR_KARGS='{kargs}' "));
+    }
+    command.push_str(&format!("cargo test -- --exact {}", spec.name()));
+    if spec.preset.is_some() {
+        command.push_str(" --ignored");
+    }
+    command
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, run) in self.0.iter().enumerate() {
+            let before = if number == 0 { "" } else { "\n" };
+            write!(f, "{before}{run}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FailedRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.what, self.verdict)?;
+        match &self.record {
+            Ok(path) => writeln!(f, "  record: {}", path.display())?,
+            Err(error) => writeln!(f, "  no record could be written: {error}")?,
+        }
+        write!(f, "  again:  {}", self.again)
+    }
+}
