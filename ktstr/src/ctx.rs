@@ -7,15 +7,16 @@ use anyhow::Result;
 use ktstr_wire::{Machine, Topology};
 use ktstr_workload::CgroupManager;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The test's surroundings in the guest.
 #[derive(Debug)]
 pub struct Ctx {
-    pub(crate) run: RunContext,
-    pub(crate) cgroups: CgroupManager,
-    pub(crate) reporter: Arc<Reporter>,
+    run: RunContext,
+    cgroups: CgroupManager,
+    reporter: Arc<Reporter>,
+    random: Mutex<fastrand::Rng>,
 }
 
 /// What the host tells the test binary in the guest.
@@ -32,6 +33,11 @@ pub(crate) struct RunContext {
 }
 
 impl Ctx {
+    pub(crate) fn new(run: RunContext, cgroups: CgroupManager, reporter: Arc<Reporter>) -> Self {
+        let random = Mutex::new(fastrand::Rng::with_seed(run.seed));
+        Self { run, cgroups, reporter, random }
+    }
+
     /// The machine's CPUs, as declared.
     pub fn topology(&self) -> Topology {
         self.run.machine.topology
@@ -67,13 +73,29 @@ impl Ctx {
         Checks::new(self.run.assert, self.run.defaults)
     }
 
+    /// A generator of random numbers by the seed, each call another one.
+    pub fn rng(&self) -> fastrand::Rng {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+
+    /// Marks where a phase begins in the run's timeline; the one before it ends there.
+    ///
+    /// # Errors
+    /// When the agent does not take it.
+    pub fn phase(&self, name: impl Into<String>) -> Result<()> {
+        self.mark(StimulusKind::Phase, name.into())
+    }
+
     /// Adds a remark to the run's timeline.
     ///
     /// # Errors
     /// When the agent does not take it.
     pub fn note(&self, text: impl Into<String>) -> Result<()> {
-        let at_ns = ktstr_workload::monotonic_ns();
-        self.tell(Stimulus { at_ns, took_ns: 0, kind: StimulusKind::Note, text: text.into(), error: None })
+        self.mark(StimulusKind::Note, text.into())
+    }
+
+    fn mark(&self, kind: StimulusKind, text: String) -> Result<()> {
+        self.tell(Stimulus { at_ns: ktstr_workload::monotonic_ns(), took_ns: 0, kind, text, error: None })
     }
 
     /// Adds to the run's timeline.

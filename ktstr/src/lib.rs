@@ -19,7 +19,6 @@ mod assert;
 mod ctx;
 #[doc(hidden)]
 pub mod entry;
-mod execute;
 mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -34,7 +33,6 @@ mod verdict;
 
 pub use assert::{Assert, AssertResult, Checks, PhaseReports};
 pub use ctx::Ctx;
-pub use execute::execute_defs;
 pub use facts::{CgroupFacts, CpuFacts, CpuStat};
 pub use host::failure::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
@@ -48,6 +46,7 @@ pub use ktstr_presets::{PRESETS, Preset};
 #[doc(hidden)] // For readers of what is left of a record.
 pub use record::test_name;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
+pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
 pub use stimulus::{Stimulus, StimulusKind};
@@ -59,12 +58,15 @@ pub use ktstr_wire::{Machine, Node, Topology};
 
 /// What a test needs.
 pub mod prelude {
-    pub use crate::{Assert, AssertResult, Checks, Ctx, Finding, execute_defs, ktstr_test, scenarios};
+    pub use crate::{
+        Assert, AssertResult, Checks, Ctx, Finding, HoldSpec, Op, Step, execute_defs, execute_steps,
+        execute_steps_with, ktstr_test, scenarios,
+    };
     pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
     pub use ktstr_wire::{CpuSet, Machine, Topology};
     pub use ktstr_workload::{
-        AffinityKind, CgroupDef, CgroupGroup, CgroupManager, CpusetSpec, SchedPolicy, Work, WorkType, WorkerKind,
-        WorkerReport, WorkloadConfig, WorkloadHandle,
+        AffinityKind, CgroupDef, CgroupGroup, CgroupManager, CpuMax, CpusetSpec, SchedPolicy, Work, WorkType,
+        WorkerKind, WorkerReport, WorkloadConfig, WorkloadHandle,
     };
     pub use std::time::Duration;
 }

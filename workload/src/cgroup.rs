@@ -226,6 +226,11 @@ impl CgroupGroup {
         Self { manager: manager.clone(), names: Vec::new() }
     }
 
+    /// Its cgroups, those above others before them.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Makes a cgroup that belongs to this group, as do those above it that were not there.
     ///
     /// # Errors

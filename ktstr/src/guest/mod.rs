@@ -77,8 +77,7 @@ fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<A
     let bytes = std::fs::read(context_path).with_context(|| format!("cannot read {context_path}"))?;
     let run: RunContext =
         serde_json::from_slice(&bytes).with_context(|| format!("cannot understand {context_path}"))?;
-    let cgroups = CgroupManager::new(CGROUP_PARENT)?;
-    body(&Ctx { run, cgroups, reporter: Arc::clone(reporter) })
+    body(&Ctx::new(run, CgroupManager::new(CGROUP_PARENT)?, Arc::clone(reporter)))
 }
 
 /// Workers' reports first, as one frame must not grow with their number.

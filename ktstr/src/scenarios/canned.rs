@@ -1,8 +1,8 @@
-//! Scenarios that many tests want.
+//! Scenarios that many tests want, as they are.
 
 use crate::assert::AssertResult;
 use crate::ctx::Ctx;
-use crate::execute::execute_defs;
+use crate::scenarios::execute_defs;
 use anyhow::Result;
 use ktstr_workload::CgroupDef;
 

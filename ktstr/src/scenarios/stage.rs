@@ -1,0 +1,176 @@
+//! The cgroups, workers and CPUs of a running scenario, and what is done to them.
+
+use crate::assert::PhaseReports;
+use crate::ctx::Ctx;
+use crate::scenarios::hotplug::Hotplug;
+use crate::scenarios::measure::Measure;
+use crate::scenarios::op::Op;
+use crate::stimulus::{Stimulus, StimulusKind};
+use anyhow::{Context, Result};
+use ktstr_workload::{CgroupGroup, Work, WorkerReport, WorkloadConfig, WorkloadHandle, monotonic_ns};
+
+/// Everything that a scenario has made. Dropping it ends the workers, brings the CPUs back and removes the cgroups, in
+/// this order.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    ctx: &'a Ctx,
+    crews: Vec<Crew>,
+    /// Those that have not begun yet.
+    waiting: Vec<Crew>,
+    hotplug: Hotplug,
+    group: CgroupGroup,
+    frozen: Vec<String>,
+    random: fastrand::Rng,
+    /// What workers measured that are gone.
+    gone: Vec<WorkerReport>,
+    measure: Option<Measure>,
+}
+
+/// Workers that came together.
+#[derive(Debug)]
+struct Crew {
+    /// Where they are now.
+    cgroup: String,
+    handle: WorkloadHandle,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(ctx: &'a Ctx) -> Self {
+        Self {
+            ctx,
+            crews: Vec::new(),
+            waiting: Vec::new(),
+            hotplug: Hotplug::default(),
+            group: CgroupGroup::new(ctx.cgroups()),
+            frozen: Vec::new(),
+            random: ctx.rng(),
+            gone: Vec::new(),
+            measure: None,
+        }
+    }
+
+    /// Does it and tells the host of it. Workers that it makes wait for [`Stage::start`].
+    pub(super) fn perform(&mut self, op: &Op) -> Result<()> {
+        let at_ns = monotonic_ns();
+        let done = self.apply(op);
+        let took_ns = monotonic_ns() - at_ns;
+        let error = done.as_ref().err().map(|error| format!("{error:#}"));
+        self.ctx.tell(Stimulus { at_ns, took_ns, kind: StimulusKind::Op, text: op.to_string(), error })?;
+        done.with_context(|| op.to_string())
+    }
+
+    /// Lets the workers that wait begin.
+    pub(super) fn start(&mut self) {
+        self.waiting.iter_mut().for_each(|crew| crew.handle.start());
+        self.crews.append(&mut self.waiting);
+    }
+
+    /// From now on what workers and cgroups do belongs to this phase.
+    pub(super) fn begin_phase(&mut self, name: &str) -> Result<()> {
+        self.measure = Some(Measure::begin(name, self.ctx.cgroups(), self.group.names())?);
+        Ok(())
+    }
+
+    /// Something was done since the phase began.
+    pub(super) fn note_change(&mut self) -> Result<()> {
+        match &mut self.measure {
+            Some(measure) => measure.changed(self.ctx.cgroups(), self.group.names()),
+            None => Ok(()),
+        }
+    }
+
+    /// What was measured since the phase began.
+    pub(super) fn end_phase(&mut self) -> Result<Option<PhaseReports>> {
+        let cpus = self.ctx.topology().cpus();
+        let measure = self.measure.take();
+        measure.map(|measure| measure.end(self.ctx.cgroups(), self.group.names(), cpus)).transpose()
+    }
+
+    /// Undoes what would keep workers from ending, ends them, and tells what all workers of the scenario measured.
+    pub(super) fn finish(mut self) -> Result<Vec<WorkerReport>> {
+        for cgroup in std::mem::take(&mut self.frozen) {
+            self.ctx.cgroups().set_frozen(&cgroup, false)?;
+        }
+        for crew in std::mem::take(&mut self.crews) {
+            self.gone.extend(crew.handle.stop_and_collect()?);
+        }
+        self.hotplug.restore()?;
+        Ok(self.gone)
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<()> {
+        let cgroups = self.ctx.cgroups();
+        match op {
+            Op::AddCgroup { cgroup } => self.group.create(cgroup)?,
+            Op::RemoveCgroup { cgroup } => {
+                self.stop(cgroup)?;
+                self.group.remove(cgroup)?;
+            }
+            Op::SetCpuset { cgroup, cpus } => cgroups.set_cpuset(cgroup, &cpus.resolve(self.ctx.machine())?)?,
+            Op::ClearCpuset { cgroup } => cgroups.clear_cpuset(cgroup)?,
+            Op::SwapCpusets { a, b } => self.swap_cpusets(a, b)?,
+            Op::Spawn { cgroup, work } => self.spawn(cgroup, work)?,
+            Op::StopCgroup { cgroup } => self.stop(cgroup)?,
+            Op::MoveAllTasks { from, to } => self.move_all_tasks(from, to)?,
+            Op::SetWeight { cgroup, weight } => cgroups.set_weight(cgroup, *weight)?,
+            Op::SetMax { cgroup, max } => cgroups.set_max(cgroup, *max)?,
+            Op::SetUclamp { cgroup, min_pct, max_pct } => cgroups.set_uclamp(cgroup, (*min_pct, *max_pct))?,
+            Op::Freeze { cgroup } => {
+                cgroups.set_frozen(cgroup, true)?;
+                self.frozen.push(cgroup.clone());
+            }
+            Op::Thaw { cgroup } => {
+                cgroups.set_frozen(cgroup, false)?;
+                self.frozen.retain(|frozen| frozen != cgroup);
+            }
+            Op::CpuOffline { cpu } => self.hotplug.take_offline(*cpu)?,
+            Op::CpuOnline { cpu } => self.hotplug.bring_online(*cpu)?,
+        }
+        Ok(())
+    }
+
+    fn swap_cpusets(&self, a: &str, b: &str) -> Result<()> {
+        let cgroups = self.ctx.cgroups();
+        let (of_a, of_b) = (cgroups.read(a, "cpuset.cpus")?, cgroups.read(b, "cpuset.cpus")?);
+        // One that has none is empty, and writing nothing at all would not reach the kernel.
+        cgroups.write(a, "cpuset.cpus", &format!("{of_b}\n"))?;
+        cgroups.write(b, "cpuset.cpus", &format!("{of_a}\n"))?;
+        Ok(())
+    }
+
+    fn spawn(&mut self, cgroup: &str, work: &Work) -> Result<()> {
+        let workers = work.workers.unwrap_or(self.ctx.workers_per_cgroup());
+        let seed = self.random.u64(..);
+        let config = WorkloadConfig::new(cgroup, workers, work.clone(), seed);
+        let handle = WorkloadHandle::spawn(self.ctx.cgroups(), &[config])?;
+        self.waiting.push(Crew { cgroup: cgroup.to_owned(), handle });
+        Ok(())
+    }
+
+    fn move_all_tasks(&mut self, from: &str, to: &str) -> Result<()> {
+        self.ctx.cgroups().move_all_tasks(from, to)?;
+        for crew in self.crews.iter_mut().filter(|crew| crew.is_in(from)) {
+            crew.cgroup = to.to_owned();
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, cgroup: &str) -> Result<()> {
+        let is_around = |frozen: &mut String| {
+            cgroup.strip_prefix(frozen.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        for frozen in self.frozen.extract_if(.., is_around) {
+            self.ctx.cgroups().set_frozen(&frozen, false)?;
+        }
+        for crew in self.crews.extract_if(.., |crew| crew.is_in(cgroup)) {
+            self.gone.extend(crew.handle.stop_and_collect()?);
+        }
+        Ok(())
+    }
+}
+
+impl Crew {
+    fn is_in(&self, cgroup: &str) -> bool {
+        self.cgroup == cgroup
+    }
+}
