@@ -1,5 +1,6 @@
 //! What can go wrong with cgroups and workers.
 
+use crate::work_type::WorkType;
 use ktstr_wire::Topology;
 use std::io;
 use std::path::PathBuf;
@@ -34,6 +35,14 @@ pub enum Error {
     /// There is no memory for what workers and their parent share.
     #[error("cannot map the memory that workers and their parent share")]
     SharedMemory(#[source] io::Error),
+    /// Work that cannot be done.
+    #[error("no worker can do {work_type:?}: {fault}")]
+    BadWork {
+        /// The work.
+        work_type: WorkType,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
     /// Workers could not be made.
     #[error("cannot {doing} for the workers of {place}")]
     Spawn {

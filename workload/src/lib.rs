@@ -27,4 +27,4 @@ pub use histogram::LatencyHistogram;
 pub use report::{Gap, Progress, RunSegment, WorkerReport};
 pub use spawn::{WorkloadConfig, WorkloadHandle};
 pub use spec::{AffinityKind, CpusetSpec, SchedPolicy, WorkerKind};
-pub use work_type::WorkType;
+pub use work_type::{Phase, WorkType};

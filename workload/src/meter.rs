@@ -6,6 +6,7 @@ use crate::shared::{NO_WORK, Orders, Slot};
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
 
 /// Rounds of computation in a unit of work: some tens of microseconds, so that a gap is timed that finely and the books
 /// cost nothing beside it.
@@ -37,6 +38,8 @@ pub(crate) struct Meter<'a> {
     phase_gap_ns: u64,
     /// When the next mark of progress is due.
     mark_ns: u64,
+    /// When what it does now is over.
+    until_ns: u64,
 }
 
 impl<'a> Meter<'a> {
@@ -55,6 +58,7 @@ impl<'a> Meter<'a> {
             phase: 0,
             phase_gap_ns: 0,
             mark_ns: 0,
+            until_ns: u64::MAX,
         };
         let now_ns = monotonic_ns();
         slot.runs.begin(meter.cpu, now_ns);
@@ -64,14 +68,30 @@ impl<'a> Meter<'a> {
         meter
     }
 
-    /// Whether the worker is to go on.
+    /// Whether the worker is to go on with what it does.
     pub(crate) fn goes_on(&self) -> bool {
-        !self.orders.stop.load(Acquire)
+        self.ran_ns < self.until_ns && !self.orders.stop.load(Acquire)
+    }
+
+    /// Does `work` for this long by the clock: after that it is not to go on. The shortest of several such times counts.
+    pub(crate) fn during<R>(&mut self, duration: Duration, work: impl FnOnce(&mut Self) -> R) -> R {
+        let until_ns = self.until_ns;
+        let length_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.until_ns = self.ran_ns.saturating_add(length_ns).min(until_ns);
+        let result = work(self);
+        self.until_ns = until_ns;
+        result
     }
 
     /// Computes one unit.
     pub(crate) fn unit(&mut self) {
         self.state = unit(self.state);
+        self.unit_of(|| {});
+    }
+
+    /// Does one unit of work of another kind, of some tens of microseconds.
+    pub(crate) fn unit_of(&mut self, work: impl FnOnce()) {
+        work();
         add_one(&self.slot.work_units);
         self.book(self.ran_ns, monotonic_ns());
     }
@@ -107,11 +127,6 @@ impl<'a> Meter<'a> {
     pub(crate) fn woke(&mut self, latency_ns: u64) {
         self.slot.latencies.record(latency_ns);
         self.gap(self.ran_ns.saturating_sub(latency_ns), self.ran_ns);
-    }
-
-    /// Books that the worker runs, for work that takes long without a [`Meter::unit`].
-    pub(crate) fn tick(&mut self) {
-        self.book(self.ran_ns, monotonic_ns());
     }
 
     /// When the worker last looked at the clock (`CLOCK_MONOTONIC`).

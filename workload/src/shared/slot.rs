@@ -14,6 +14,8 @@ pub(crate) struct Slot {
     pub(crate) tid: AtomicI32,
     /// Whether it ran since the common start.
     pub(crate) started: AtomicBool,
+    /// The error that kept it from going on; 0 if there was none.
+    pub(crate) errno: AtomicI32,
     /// Whether it ended by itself.
     pub(crate) ended: AtomicBool,
     /// Since when it has work and has not been seen running: for a running worker that is when it last looked at the

@@ -7,7 +7,7 @@ use crate::work;
 use crate::work_type::WorkType;
 use std::ffi::c_void;
 use std::ptr::null_mut;
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// What its handler does nothing about, but what ends a system call that blocks.
 pub(super) const NUDGE: i32 = libc::SIGUSR1;
@@ -70,7 +70,9 @@ fn live(task: &Task<'_>) {
     task.slot().tid.store(unsafe { libc::gettid() }, Release);
     task.orders.start.pass();
     let mut meter = Meter::begin(task.orders, task.slot(), task.seed);
-    work::run(task.work_type, &mut meter, &task.team);
+    if let Err(error) = work::run(task.work_type, &mut meter, &task.team) {
+        task.slot().errno.store(error.raw_os_error().unwrap_or(libc::EIO), Relaxed);
+    }
     meter.end();
 }
 

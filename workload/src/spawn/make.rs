@@ -22,6 +22,9 @@ const THREADS_PATIENCE: Duration = Duration::from_secs(10);
 impl WorkloadHandle {
     /// Makes the workers of one configuration. On an error they end with the handle.
     pub(super) fn spawn_group(&mut self, config: &WorkloadConfig) -> Result<(), Error> {
+        if let Some(fault) = config.work.work_type.fault() {
+            return Err(Error::BadWork { work_type: config.work.work_type.clone(), fault });
+        }
         let count = config.workers as usize;
         let first = self.workers.len();
         let error = |doing, source| Error::Spawn { doing, place: place(config.cgroup.as_deref()), source };

@@ -20,7 +20,7 @@ use crate::shared::{Orders, Shared, Slot};
 use crate::spec::SchedPolicy;
 use ktstr_wire::CpuSet;
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 use tally::{Counts, Span};
 
@@ -69,7 +69,7 @@ impl WorkloadHandle {
     /// [`WorkloadHandle::start`]. What the kernel was told about them has been read back.
     ///
     /// # Errors
-    /// [`Error::SharedMemory`], [`Error::Spawn`], [`Error::Cgroup`], [`Error::Refused`], [`Error::NotTaken`]; no worker is
+    /// [`Error::BadWork`], [`Error::SharedMemory`], [`Error::Spawn`], [`Error::Cgroup`], [`Error::Refused`], [`Error::NotTaken`]; no worker is
     /// left then.
     pub fn spawn(cgroups: &CgroupManager, configs: &[WorkloadConfig]) -> Result<Self, Error> {
         let count = configs.iter().map(|config| config.workers as usize).sum();
@@ -195,6 +195,12 @@ impl WorkloadHandle {
 
     /// A worker that ended by itself is one whose report would be a lie.
     fn check_alive(&mut self) -> Result<(), Error> {
+        for (worker, slot) in self.workers.iter().zip(&*self.slots) {
+            if slot.ended.load(Acquire) {
+                let error = io::Error::from_raw_os_error(slot.errno.load(Relaxed));
+                return Err(Error::DiedEarly { worker: worker.to_string(), how: format!("{}: {error}", worker.work) });
+            }
+        }
         for process in &mut self.processes {
             if let Some(status) = try_reap(process.pid) {
                 process.running = false;
@@ -203,9 +209,7 @@ impl WorkloadHandle {
                 return Err(Error::DiedEarly { worker, how: how_it_ended(status) });
             }
         }
-        let ended = self.workers.iter().zip(&*self.slots).find(|(_, slot)| slot.ended.load(Acquire));
-        let error = |worker: &Worker| Error::DiedEarly { worker: worker.to_string(), how: "it returned".to_owned() };
-        ended.map_or(Ok(()), |(worker, _)| Err(error(worker)))
+        Ok(())
     }
 
     /// Waits for the workers that were told to stop.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::def::Work;
+use crate::work_type::{Phase, WorkType};
 use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -147,7 +148,7 @@ fn dropping_leaves_nothing_even_on_panic() {
     assert!(pids.iter().all(|pid| is_there(*pid)));
     let panicked = std::thread::spawn(move || {
         let _workload = workload;
-        panic!("on purpose");
+        std::panic::resume_unwind(Box::new("on purpose, without a message"));
     });
     assert!(panicked.join().is_err());
     assert!(!pids.iter().any(|pid| is_there(*pid)));
@@ -209,4 +210,56 @@ fn what_is_asked_of_a_worker_is_so() {
         let error = workload.set_policy(0, SchedPolicy::Fifo(0)).unwrap_err().to_string();
         assert!(error.ends_with("of no cgroup: priorities are from 1 to 99"), "{error}");
     }
+}
+
+#[test]
+fn every_work_type_goes_round_and_stops_when_told() {
+    for work_type in WorkType::all() {
+        let works = both().map(|work| work.work_type(work_type.clone()));
+        let mut workload = started(&works);
+        let name = work_type.name();
+        while workload.slots.iter().any(|slot| slot.iterations.load(Acquire) < 3) {
+            workload.check_alive().unwrap();
+            sleep(Duration::from_millis(1));
+        }
+        let reports = workload.stop_and_collect().unwrap();
+        assert!(reports.iter().all(|report| report.stopped_in_time && report.work_units > 0), "{name}");
+        let sleeps = matches!(work_type, WorkType::Bursty { .. } | WorkType::TimerPeriodic { .. });
+        assert!(!sleeps || reports.iter().all(|report| report.wake_latency.len() >= 3), "{name}");
+    }
+}
+
+#[test]
+fn a_sequence_does_each_of_its_parts() {
+    let part = Duration::from_millis(5);
+    let phases = [
+        WorkType::TimerPeriodic { period: part / 2, work: Duration::ZERO },
+        WorkType::CachePressure { bytes: 1 << 16 },
+    ];
+    let sequence = WorkType::Sequence(phases.map(|work_type| Phase::new(work_type, part)).to_vec());
+    let workload = started(&[Work::new(sequence)]);
+    let latencies = || workload.slots[0].latencies.since(&mut LatencyHistogram::default()).len();
+    // It sleeps in one part and does many rounds without in the other, so each comes again.
+    for _ in 0..2 {
+        let (before, rounds) = (latencies(), workload.slots[0].iterations.load(Acquire));
+        while latencies() == before || workload.slots[0].iterations.load(Acquire) < rounds + 20 {
+            sleep(Duration::from_millis(1));
+        }
+    }
+    assert!(workload.stop_and_collect().unwrap().iter().all(|report| report.stopped_in_time));
+}
+
+#[test]
+fn work_that_cannot_be_done_is_refused() {
+    let config = WorkloadConfig::outside(1, Work::new(WorkType::CachePressure { bytes: 0 }), 1);
+    let error = WorkloadHandle::spawn(&CgroupManager::existing("/nowhere"), &[config]).unwrap_err().to_string();
+    assert_eq!(error, "no worker can do CachePressure { bytes: 0 }: it has no memory to touch");
+    let mut workload = started(&[Work::new(WorkType::CachePressure { bytes: u64::MAX / 2 })]);
+    let error = loop {
+        match workload.snapshot() {
+            Ok(_) => sleep(Duration::from_millis(1)),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("(cache_pressure: Cannot allocate memory"), "{error}");
 }
