@@ -1,6 +1,7 @@
 //! What a worker measured of itself.
 
 use crate::histogram::LatencyHistogram;
+use crate::spec::SchedPolicy;
 use ktstr_wire::CpuSet;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,15 @@ pub struct WorkerReport {
     pub index: u32,
     /// Its process id, or its thread id when the worker is a thread.
     pub pid: i32,
+    /// Its scheduling policy, as the scenario set it last.
+    #[serde(default)]
+    pub policy: SchedPolicy,
+    /// Its nice value.
+    #[serde(default)]
+    pub nice: i32,
+    /// The CPUs that the scenario set last for it alone; none when it may use what its cgroup has.
+    #[serde(default)]
+    pub affinity: Option<CpuSet>,
     /// When its measuring began, on the guest's `CLOCK_MONOTONIC`.
     pub from_ns: u64,
     /// Units of computation done; the same amount each.

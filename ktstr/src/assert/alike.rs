@@ -1,53 +1,46 @@
 //! Workers that should be served alike.
 
 use ktstr_workload::WorkerReport;
-use std::collections::HashSet;
 
-/// Workers of one cgroup that do the same in the same way, in the order of their reports; those that were not there in
-/// the time that was measured are left out.
+/// Workers of one cgroup that do the same and are scheduled by the same rules, in the order of their reports; those that
+/// were not there in the time that was measured are left out.
 pub(super) fn groups(reports: &[WorkerReport]) -> Vec<Vec<&WorkerReport>> {
-    let mut groups: Vec<(HashSet<u32>, Vec<&WorkerReport>)> = Vec::new();
+    let mut groups: Vec<Vec<&WorkerReport>> = Vec::new();
     for report in reports.iter().filter(|report| report.wall_time_ns > 0) {
-        // Each group of workers counts its own from 0, so a number that comes again belongs to another group.
-        let group = groups.iter_mut().find(|(indices, members)| {
-            let first = members[0];
-            !indices.contains(&report.index) && first.cgroup == report.cgroup && first.work == report.work
-        });
-        match group {
-            Some((indices, members)) => {
-                indices.insert(report.index);
-                members.push(report);
-            }
-            None => groups.push((HashSet::from([report.index]), vec![report])),
+        match groups.iter_mut().find(|group| are_alike(group[0], report)) {
+            Some(group) => group.push(report),
+            None => groups.push(vec![report]),
         }
     }
-    groups.into_iter().map(|(_, members)| members).collect()
+    groups
+}
+
+fn are_alike(one: &WorkerReport, other: &WorkerReport) -> bool {
+    let rules = |report: &WorkerReport| (report.policy, report.nice);
+    one.cgroup == other.cgroup && one.work == other.work && rules(one) == rules(other) && one.affinity == other.affinity
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assert::testing::worker;
+    use ktstr_workload::SchedPolicy;
 
     #[test]
-    fn the_same_number_again_is_of_another_group() {
-        let worker = |cgroup: &str, work: &str, index| WorkerReport {
-            cgroup: cgroup.to_owned(),
-            work: work.to_owned(),
-            index,
-            wall_time_ns: 1,
-            ..WorkerReport::default()
-        };
-        let absent = WorkerReport { wall_time_ns: 0, ..worker("a", "spin", 2) };
+    fn workers_differ_by_what_they_do_and_how_they_are_scheduled() {
+        let a = || worker("a", 0);
         let reports = [
-            worker("a", "spin", 0),
-            worker("a", "spin", 1),
-            worker("a", "spin", 0),
-            worker("a", "sleep", 0),
-            worker("b", "spin", 0),
-            worker("a", "spin", 1),
-            absent,
+            a(),
+            a(),
+            WorkerReport { work: "io_sync".to_owned(), ..a() },
+            WorkerReport { nice: 1, ..a() },
+            WorkerReport { policy: SchedPolicy::Batch, ..a() },
+            WorkerReport { affinity: Some([1].into_iter().collect()), ..a() },
+            worker("b", 0),
+            WorkerReport { wall_time_ns: 0, ..a() },
+            a(),
         ];
         let counts: Vec<usize> = groups(&reports).iter().map(Vec::len).collect();
-        assert_eq!(counts, [2, 2, 1, 1]);
+        assert_eq!(counts, [3, 1, 1, 1, 1, 1]);
     }
 }

@@ -56,7 +56,9 @@ struct Worker {
     index: u32,
     pid: i32,
     tid: i32,
+    policy: SchedPolicy,
     nice: i32,
+    affinity: Option<CpuSet>,
     /// At the common start.
     first: Counts,
     /// At the last snapshot.
@@ -110,7 +112,7 @@ impl WorkloadHandle {
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::NotTaken`].
-    pub fn set_affinity(&self, number: usize, cpus: &CpuSet) -> Result<(), Error> {
+    pub fn set_affinity(&mut self, number: usize, cpus: &CpuSet) -> Result<(), Error> {
         let worker = &self.workers[number];
         let refused = |source| Error::Refused {
             doing: format!("set the affinity to CPUs {cpus}"),
@@ -123,7 +125,9 @@ impl WorkloadHandle {
         // The kernel leaves away what the cpuset does not have.
         let usable = self.cgroups.effective_cpus(worker.cgroup.as_deref())?;
         let expected: CpuSet = cpus.iter().filter(|cpu| usable.contains(*cpu)).collect();
-        worker.compare("affinity", &expected.to_string(), &got.to_string())
+        worker.compare("affinity", &expected.to_string(), &got.to_string())?;
+        self.workers[number].affinity = Some(cpus.clone());
+        Ok(())
     }
 
     /// Sets the scheduling policy of a worker, which keeps its nice value; `number` is its place in
@@ -131,7 +135,7 @@ impl WorkloadHandle {
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::NotTaken`].
-    pub fn set_policy(&self, number: usize, policy: SchedPolicy) -> Result<(), Error> {
+    pub fn set_policy(&mut self, number: usize, policy: SchedPolicy) -> Result<(), Error> {
         let worker = &self.workers[number];
         let refused = |source: io::Error| Error::Refused {
             doing: format!("set the policy to {policy:?} and the nice value to {}", worker.nice),
@@ -141,7 +145,9 @@ impl WorkloadHandle {
         };
         attributes::set_policy(worker.tid, policy, worker.nice).map_err(refused)?;
         let got = attributes::policy(worker.tid).map_err(refused)?;
-        worker.compare("policy and nice value", &format!("{:?}", (policy, worker.nice)), &format!("{got:?}"))
+        worker.compare("policy and nice value", &format!("{:?}", (policy, worker.nice)), &format!("{got:?}"))?;
+        self.workers[number].policy = policy;
+        Ok(())
     }
 
     /// Ends a phase of the scenario and begins the next: what was measured since the last snapshot, or since the start.
@@ -251,6 +257,9 @@ impl Worker {
             work: self.work.to_owned(),
             index: self.index,
             pid: self.tid,
+            policy: self.policy,
+            nice: self.nice,
+            affinity: self.affinity.clone(),
             stopped_in_time,
             ..report
         }

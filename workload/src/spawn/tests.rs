@@ -209,6 +209,9 @@ fn what_is_asked_of_a_worker_is_so() {
         assert!(error.starts_with("cannot set the affinity to CPUs 4000 of worker 0 (pid"), "{error}");
         let error = workload.set_policy(0, SchedPolicy::Fifo(0)).unwrap_err().to_string();
         assert!(error.ends_with("of no cgroup: priorities are from 1 to 99"), "{error}");
+        let reports = workload.stop_and_collect().unwrap();
+        let told = reports.iter().map(|report| (report.policy, report.nice, report.affinity.as_ref()));
+        assert!(told.eq([(SchedPolicy::Batch, 3, Some(&one)), (SchedPolicy::Idle, 3, Some(&one))]));
     }
 }
 
