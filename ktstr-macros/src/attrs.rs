@@ -1,8 +1,9 @@
 //! The words inside `#[ktstr_test(...)]`.
 
 use crate::gauntlet::Gauntlet;
+use crate::guest::{kargs, sysctls};
 use crate::machine::{self, MachineAttrs};
-use crate::values::{Given, boolean, count, counts, matrix, names, positive};
+use crate::values::{Given, boolean, count, counts, matrix, names, positive, text};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
@@ -26,7 +27,9 @@ pub(crate) type Fields = Vec<(Ident, TokenStream)>;
 
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
                      memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, programs, \
-                     replicas, not_starved, max_gap_ms, max_spread_pct, \
+                     kargs, sysctls, replicas, expect_err, not_starved, isolation, max_gap_ms, max_spread_pct, \
+                     max_throughput_cv, min_work_rate, max_p99_wake_latency_ns, max_wake_latency_cv, \
+                     min_iteration_rate, max_migration_ratio, weight_proportional, quota_respected, work_conserving, \
                      gauntlet, min_llcs, max_llcs, min_cpus, max_cpus, min_numa_nodes, max_numa_nodes, requires_smt";
 
 /// One package has one LLC, so that their numbers are the same.
@@ -92,6 +95,18 @@ impl Attrs {
                 let programs = names(name, value)?;
                 quote!(&[#(#programs),*])
             }
+            "kargs" => {
+                let kargs = kargs(name, value)?;
+                quote!(&[#(#kargs),*])
+            }
+            "sysctls" => {
+                let pairs = sysctls(name, value)?.into_iter().map(|(key, value)| quote!((#key, #value)));
+                quote!(&[#(#pairs),*])
+            }
+            "expect_err" => {
+                let reason = text(name, value, "a part of what the failure says, such as \"max_gap_ms\"")?;
+                quote!(::std::option::Option::Some(#reason))
+            }
             _ => return Ok(false),
         };
         self.spec.extend(field(pair, tokens));
@@ -102,9 +117,17 @@ impl Attrs {
     fn set_assert(&mut self, name: &str, pair: &MetaNameValue) -> Result<bool> {
         let value = &pair.value;
         let tokens = match name {
-            "not_starved" => boolean(name, value)?.into_token_stream(),
-            "max_gap_ms" => count::<u64>(name, value)?.into_token_stream(),
-            "max_spread_pct" => positive(name, value)?.into_token_stream(),
+            "not_starved" | "isolation" | "quota_respected" | "work_conserving" => {
+                boolean(name, value)?.into_token_stream()
+            }
+            "max_gap_ms" | "max_p99_wake_latency_ns" => count::<u64>(name, value)?.into_token_stream(),
+            "max_spread_pct"
+            | "max_throughput_cv"
+            | "min_work_rate"
+            | "max_wake_latency_cv"
+            | "min_iteration_rate"
+            | "max_migration_ratio"
+            | "weight_proportional" => positive(name, value)?.into_token_stream(),
             _ => return Ok(false),
         };
         self.assert.extend(field(pair, quote!(::std::option::Option::Some(#tokens))));

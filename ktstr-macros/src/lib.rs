@@ -3,6 +3,7 @@
 mod attrs;
 mod emit;
 mod gauntlet;
+mod guest;
 mod machine;
 mod values;
 
@@ -27,7 +28,12 @@ use syn::{ItemFn, parse_macro_input};
 /// | `performance_mode = BOOL` | vCPUs on host CPUs of their own, see `TestSpec::performance_mode` | false |
 /// | `programs = ["NAME", …]` | programs of the host, by name or path, that `WorkType::Program` runs | none |
 /// | `replicas = N` | runs, each with a seed of its own that follows from the given one | 1 |
-/// | `not_starved = BOOL`, `max_gap_ms = N`, `max_spread_pct = N` | assertions, see `Assert` | `Assert::defaults()` |
+/// | `kargs = ["WORD", …]` | parameters for the guest's kernel, before those of `KTSTR_KARGS` | none |
+/// | `sysctls = ["NAME=VALUE", …]`, or `[("NAME", "VALUE"), …]` | kernel settings, made before the body runs and read back | none |
+/// | `expect_err = "TEXT"` | the test passes if it fails, and with this in what it says | it must not fail |
+/// | `not_starved`, `isolation`, `quota_respected`, `work_conserving` `= BOOL` | assertions, see `Assert` | `Assert::defaults()` |
+/// | `max_gap_ms`, `max_p99_wake_latency_ns` `= N` | as above, whole numbers | |
+/// | `max_spread_pct`, `max_throughput_cv`, `min_work_rate`, `max_wake_latency_cv`, `min_iteration_rate`, `max_migration_ratio`, `weight_proportional` `= N` | as above, whole or not | |
 ///
 /// Other attributes of the function, such as `#[ignore]`, are kept.
 ///

@@ -63,14 +63,18 @@ pub(crate) fn counts(name: &str, value: &Expr) -> Result<Vec<u32>> {
     elements(name, value, "a list of whole numbers, such as [1, 3]")?.map(|element| count(name, element)).collect()
 }
 
+/// A text that is not empty.
+pub(crate) fn text(name: &str, value: &Expr, wanted: &str) -> Result<String> {
+    match literal(name, value, wanted)? {
+        Lit::Str(text) if !text.value().trim().is_empty() => Ok(text.value()),
+        other => Err(Error::new(other.span(), format!("`{name}` takes {wanted}"))),
+    }
+}
+
 /// A list of names, at least one, none of them empty.
 pub(crate) fn names(name: &str, value: &Expr) -> Result<Vec<String>> {
     let wanted = "a list of names, such as [\"hackbench\"]";
-    let one = |element: &Expr| match literal(name, element, wanted)? {
-        Lit::Str(text) if !text.value().is_empty() => Ok(text.value()),
-        other => Err(Error::new(other.span(), format!("`{name}` takes {wanted}"))),
-    };
-    elements(name, value, wanted)?.map(one).collect()
+    elements(name, value, wanted)?.map(|element| text(name, element, wanted)).collect()
 }
 
 /// A list of lists of distances.
@@ -89,7 +93,8 @@ fn distance(name: &str, value: &Expr) -> Result<u8> {
         .ok_or_else(|| Error::new(value.span(), format!("`{name}` takes {wanted}")))
 }
 
-fn elements<'a>(name: &str, value: &'a Expr, wanted: &str) -> Result<impl Iterator<Item = &'a Expr>> {
+/// The elements of a list, at least one.
+pub(crate) fn elements<'a>(name: &str, value: &'a Expr, wanted: &str) -> Result<impl Iterator<Item = &'a Expr>> {
     match value {
         Expr::Array(array) if !array.elems.is_empty() => Ok(array.elems.iter()),
         other => Err(Error::new(other.span(), format!("`{name}` takes {wanted}"))),

@@ -26,6 +26,7 @@ pub(crate) struct RunContext {
     pub(crate) seed: u64,
     pub(crate) duration_ns: u64,
     pub(crate) workers_per_cgroup: u32,
+    pub(crate) sysctls: Vec<(String, String)>,
     /// What the test asserts.
     pub(crate) assert: Assert,
     /// What is asserted where it says nothing.

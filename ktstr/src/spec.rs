@@ -35,6 +35,10 @@ pub struct TestSpec {
     /// Programs of the host that the body runs by [`WorkType::Program`](ktstr_workload::WorkType::Program): names on the
     /// search path, or paths, relative ones from where the test runs. In the guest each goes by its file name.
     pub programs: &'static [&'static str],
+    /// Parameters for the guest's kernel, before those of `KTSTR_KARGS`.
+    pub kargs: &'static [&'static str],
+    /// Kernel settings, as `sysctl` names them, and their values: made before the body runs, and read back.
+    pub sysctls: &'static [(&'static str, &'static str)],
     /// How often it runs, each time with another seed and a record of its own.
     pub replicas: u32,
     /// What the test asserts beyond, or instead of, the defaults.
@@ -59,6 +63,8 @@ impl TestSpec {
             workers_per_cgroup: 2,
             performance_mode: false,
             programs: &[],
+            kargs: &[],
+            sysctls: &[],
             replicas: 1,
             assert: Assert::unset(),
             expect_err: None,

@@ -1,5 +1,7 @@
 //! The test binary inside the guest.
 
+mod sysctl;
+
 use crate::assert::AssertResult;
 use crate::ctx::{Ctx, RunContext};
 use crate::entry::Body;
@@ -12,6 +14,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::FromRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parent of every cgroup of a test.
@@ -77,6 +80,11 @@ fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<A
     let bytes = std::fs::read(context_path).with_context(|| format!("cannot read {context_path}"))?;
     let run: RunContext =
         serde_json::from_slice(&bytes).with_context(|| format!("cannot understand {context_path}"))?;
+    if let Err(error) = sysctl::set_all(Path::new("/proc/sys"), &run.sysctls) {
+        // The test was not run as it was meant to be, which tells nothing of the scheduler.
+        let inconclusive = vec![format!("{error:#}")];
+        return Ok(AssertResult { inconclusive, ..AssertResult::default() });
+    }
     body(&Ctx::new(run, CgroupManager::new(CGROUP_PARENT)?, Arc::clone(reporter)))
 }
 

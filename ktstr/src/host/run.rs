@@ -176,7 +176,7 @@ fn run_machine(
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
         timers: if *accel == Chosen::Tcg { timers::of(kernel) } else { None },
-        kargs: settings.kargs.clone(),
+        kargs: spec.kargs.iter().map(|word| (*word).to_owned()).chain(settings.kargs.clone()).collect(),
         seed: settings.seed,
         accel: *accel,
         placement: None,
@@ -241,6 +241,7 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
         seed: settings.seed,
         duration_ns: (spec.duration_s * 1e9) as u64,
         workers_per_cgroup: spec.workers_per_cgroup,
+        sysctls: spec.sysctls.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         assert: spec.assert,
         defaults: Assert::defaults(config.accel),
     };

@@ -1,0 +1,8 @@
+use ktstr_macros::ktstr_test;
+
+#[ktstr_test(expect_err = true)]
+fn test(ctx: &Ctx) -> Result<AssertResult> {
+    unreachable!()
+}
+
+fn main() {}

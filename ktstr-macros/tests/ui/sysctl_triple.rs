@@ -1,0 +1,8 @@
+use ktstr_macros::ktstr_test;
+
+#[ktstr_test(sysctls = [("kernel.panic", "1", "2")])]
+fn test(ctx: &Ctx) -> Result<AssertResult> {
+    unreachable!()
+}
+
+fn main() {}
