@@ -77,6 +77,32 @@ pub enum Error {
         /// What it is.
         got: String,
     },
+    /// A program that is not here.
+    #[error(
+        "there is no program {name:?} here: looked for {looked}. The test's attribute `programs = [{name:?}]` packs it"
+    )]
+    NoProgram {
+        /// The program as given.
+        name: String,
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// A pattern that is none.
+    #[error("the pattern {pattern:?} of the metric {metric} is no regular expression")]
+    Pattern {
+        /// Name of the metric.
+        metric: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: regex_lite::Error,
+    },
+    /// A program's name, argument or variable that the kernel cannot take.
+    #[error("an argument or a variable of the program {program:?} has a zero byte in it")]
+    ZeroByte {
+        /// The program.
+        program: String,
+    },
     /// A worker ended by itself.
     #[error("{worker} ended before it was told to ({how})")]
     DiedEarly {

@@ -1,7 +1,9 @@
 //! What a worker measured of itself.
 
 use crate::histogram::LatencyHistogram;
+use crate::program::ProgramReport;
 use crate::spec::SchedPolicy;
+use crate::work_type::PROGRAM;
 use ktstr_wire::CpuSet;
 use serde::{Deserialize, Serialize};
 
@@ -102,4 +104,15 @@ pub struct WorkerReport {
     pub runs_dropped: u64,
     /// Whether it answered the stop order; one that could not run did not.
     pub stopped_in_time: bool,
+    /// What came of it when it is a program, which measures nothing of itself: there are no units, no iterations, no wake
+    /// latencies and no gaps then. Only at the end, not in the phases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Box<ProgramReport>>,
+}
+
+impl WorkerReport {
+    /// Whether the worker is a program, see [`WorkerReport::program`].
+    pub fn is_program(&self) -> bool {
+        self.work == PROGRAM
+    }
 }

@@ -1,7 +1,11 @@
 //! What workers do.
 
+use crate::program::Program;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// Name of the work type that runs a program.
+pub(crate) const PROGRAM: &str = "program";
 
 /// What a worker does, round after round, until it is told to stop. A round is what [`WorkerReport::iterations`] counts.
 ///
@@ -54,6 +58,8 @@ pub enum WorkType {
     },
     /// One after the other, again and again.
     Sequence(Vec<Phase>),
+    /// Runs a program of the host.
+    Program(Program),
 }
 
 /// A part of a [`WorkType::Sequence`].
@@ -88,6 +94,7 @@ impl WorkType {
             Self::AffinityChurn => "affinity_churn",
             Self::NumaMigration { .. } => "numa_migration",
             Self::Sequence(_) => "sequence",
+            Self::Program(_) => PROGRAM,
         }
     }
 
@@ -96,7 +103,7 @@ impl WorkType {
         Self::all().into_iter().find(|work_type| work_type.name() == name)
     }
 
-    /// One of each kind, with parameters that make sense on any machine.
+    /// One of each kind that needs nothing but the machine, with parameters that make sense on any machine.
     pub fn all() -> Vec<Self> {
         let ms = Duration::from_millis;
         vec![
@@ -129,6 +136,7 @@ impl WorkType {
             }
             Self::Sequence(phases) => phases.iter().find_map(|phase| match &phase.work_type {
                 Self::Sequence(_) => Some("a sequence cannot have a sequence in it"),
+                Self::Program(_) => Some("a sequence cannot have a program in it"),
                 other => other.fault(),
             }),
             _ => None,

@@ -2,6 +2,7 @@
 
 use crate::sources::{Sources, Target, TestFn};
 use anyhow::Result;
+use ktstr_cli::setup::{self, Group};
 use ktstr_cli::test::{Args, Scope};
 use std::process::ExitCode;
 use xshell::Shell;
@@ -17,6 +18,7 @@ const PRESETS: &str = "presets";
 /// # Errors
 /// When they could not be run.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    setup::ensure(&[Group::Programs])?;
     let metadata = ktstr_cli::cargo::metadata(&Shell::new()?)?;
     let sources = Sources::of(&metadata, is_ours)?;
     ktstr_cli::test::run(args, &scope(&sources.tests, args.name().is_some()))

@@ -39,6 +39,8 @@ pub enum Group {
     KernelBuild,
     /// Fuzzing: a C++ compiler for libFuzzer
     Fuzz,
+    /// Programs that this project's own tests run in their guests
+    Programs,
 }
 
 /// Sets up as the command line says.

@@ -3,10 +3,10 @@
 use ktstr_workload::WorkerReport;
 
 /// Workers of one cgroup that do the same and are scheduled by the same rules, in the order of their reports; those that
-/// were not there in the time that was measured are left out.
+/// were not there in the time that was measured are left out, and so are programs, which may do anything.
 pub(super) fn groups(reports: &[WorkerReport]) -> Vec<Vec<&WorkerReport>> {
     let mut groups: Vec<Vec<&WorkerReport>> = Vec::new();
-    for report in reports.iter().filter(|report| report.wall_time_ns > 0) {
+    for report in reports.iter().filter(|report| report.wall_time_ns > 0 && !report.is_program()) {
         match groups.iter_mut().find(|group| are_alike(group[0], report)) {
             Some(group) => group.push(report),
             None => groups.push(vec![report]),

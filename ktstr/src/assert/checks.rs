@@ -3,7 +3,7 @@
 use super::fields::Assert;
 use super::found::Found;
 use super::result::{AssertResult, PhaseReports};
-use super::{fairness, latency, migration, rate, starvation};
+use super::{fairness, latency, migration, programs, rate, starvation};
 use ktstr_workload::WorkerReport;
 
 /// Everything that is asserted of one scenario.
@@ -68,7 +68,10 @@ impl Checks {
         if reports.is_empty() {
             inconclusive.push("no worker reported anything, so nothing could be checked".to_owned());
         }
-        AssertResult { findings: found.findings, inconclusive, reports, phases }
+        let mut result =
+            AssertResult { findings: found.findings, inconclusive, reports, phases, ..AssertResult::default() };
+        programs::add(&mut result);
+        result
     }
 }
 

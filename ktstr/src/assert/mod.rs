@@ -9,6 +9,7 @@ mod fields;
 mod found;
 mod latency;
 mod migration;
+mod programs;
 mod rate;
 mod result;
 mod starvation;

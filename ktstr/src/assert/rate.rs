@@ -19,7 +19,7 @@ pub(super) fn min_iteration_rate(limit: f64, reports: &[WorkerReport]) -> Found 
 }
 
 fn rate(asserted: &str, what: &str, report: &WorkerReport, count: u64, limit: f64) -> Look {
-    if report.wall_time_ns == 0 {
+    if report.wall_time_ns == 0 || report.is_program() {
         return Look::NoData;
     }
     let rate = count as f64 * 1e9 / report.wall_time_ns as f64;

@@ -4,6 +4,7 @@ use crate::facts::{CgroupFacts, CpuFacts};
 use crate::verdict::{Finding, Window};
 use ktstr_workload::WorkerReport;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the checks found, and what they looked at.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct AssertResult {
     /// What they measured in each phase of the scenario.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseReports>,
+    /// Named numbers, such as those that programs printed. Where several have one name, the second is `NAME#2`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// What workers measured in one phase of a scenario.
@@ -53,7 +57,15 @@ impl AssertResult {
         self.inconclusive.extend(other.inconclusive);
         self.reports.extend(other.reports);
         self.phases.extend(other.phases);
+        other.metrics.iter().for_each(|(name, value)| self.add_metric(name, *value));
         self
+    }
+
+    /// Adds a number to the metrics, beside those of the same name.
+    pub fn add_metric(&mut self, name: &str, value: f64) {
+        let numbered = (2..).map(|number| format!("{name}#{number}"));
+        let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !self.metrics.contains_key(name));
+        self.metrics.extend(free.map(|name| (name, value)));
     }
 
     /// Adds a check of the test's own: what it returns of what was measured is added to the findings. One that finds too

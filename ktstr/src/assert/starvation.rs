@@ -13,7 +13,9 @@ fn starved(report: &WorkerReport) -> Look {
     if report.wall_time_ns == 0 {
         return Look::NoData;
     }
-    if report.work_units > 0 || report.iterations > 0 {
+    // A program counts no work of its own; that it ran is what can be told.
+    let program_ran = report.is_program() && report.cpu_time_ns > 0;
+    if report.work_units > 0 || report.iterations > 0 || program_ran {
         return Look::Holds;
     }
     let measured = format!("{} did no work {}", who(report), when(report));
@@ -30,7 +32,7 @@ pub(super) fn max_gap(limit_ms: u64, reports: &[WorkerReport]) -> Found {
 fn gap(report: &WorkerReport, limit_ms: u64) -> Look {
     let gap = report.longest_gap;
     let tolerable_ns = limit_ms.saturating_mul(1_000_000);
-    if report.wall_time_ns == 0 {
+    if report.wall_time_ns == 0 || report.is_program() {
         return Look::NoData;
     }
     if gap.length_ns <= tolerable_ns {

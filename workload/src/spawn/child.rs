@@ -1,7 +1,8 @@
 //! A worker's life, from `fork` to `_exit`: no allocation, no locks, but for what making threads takes.
 
 use crate::meter::Meter;
-use crate::shared::{Orders, Slot};
+use crate::program::{ExecArgs, Launch};
+use crate::shared::{NO_WORK, Orders, Slot};
 use crate::team::Team;
 use crate::work;
 use crate::work_type::WorkType;
@@ -33,6 +34,19 @@ pub(super) fn process(task: &Task<'_>, parent: i32) -> ! {
     begin(parent);
     live(task);
     exit(0)
+}
+
+/// The life of a worker that is a program, up to the program's own.
+pub(super) fn program(task: &Task<'_>, launch: &Launch, exec: &ExecArgs, parent: i32) -> ! {
+    begin(parent);
+    let slot = task.slot();
+    // SAFETY: no arguments.
+    slot.tid.store(unsafe { libc::gettid() }, Release);
+    task.orders.start.pass();
+    // Nobody knows when a program has work.
+    slot.ready_ns.store(NO_WORK, Release);
+    slot.started.store(true, Release);
+    launch.exec(exec)
 }
 
 /// The whole life of the process of workers that are threads. Its exit status is the error if they cannot be made.

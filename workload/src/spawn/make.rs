@@ -2,14 +2,17 @@
 
 use super::child::{self, Task};
 use super::config::place;
+use super::program::RunningProgram;
 use super::tally::Counts;
 use super::{Process, Worker, WorkloadConfig, WorkloadHandle, how_it_ended, try_reap};
 use crate::clock::monotonic_ns;
 use crate::error::Error;
 use crate::histogram::LatencyHistogram;
+use crate::program::{Launch, Outputs, Program, Watch};
 use crate::spec::WorkerKind;
 use crate::team::{Means, Team};
 use crate::work;
+use crate::work_type::WorkType;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Acquire;
@@ -22,18 +25,23 @@ const THREADS_PATIENCE: Duration = Duration::from_secs(10);
 impl WorkloadHandle {
     /// Makes the workers of one configuration. On an error they end with the handle.
     pub(super) fn spawn_group(&mut self, config: &WorkloadConfig) -> Result<(), Error> {
-        if let Some(fault) = config.work.work_type.fault() {
-            return Err(Error::BadWork { work_type: config.work.work_type.clone(), fault });
+        let (work, count) = (&config.work, config.workers as usize);
+        if let Some(fault) = work::fault(work, count) {
+            return Err(Error::BadWork { work_type: work.work_type.clone(), fault });
         }
-        let count = config.workers as usize;
         let first = self.workers.len();
         let error = |doing, source| Error::Spawn { doing, place: place(config.cgroup.as_deref()), source };
-        let needs = work::needs(&config.work.work_type, count);
+        let launch = match &work.work_type {
+            WorkType::Program(program) => Some(Launch::prepare(program)?),
+            _ => None,
+        };
+        let needs = work::needs(&work.work_type, count);
         let means = Means::new(needs).map_err(|source| error("make pipes and shared memory", source))?;
-        let (forked, outcome) = self.fork_group(config, &means, first..first + count);
-        self.processes.extend(forked.iter().map(|(pid, _)| Process { pid: *pid, running: true }));
+        let (forked, outcome) = self.fork_group(config, &means, launch.as_ref(), first..first + count);
+        let made: Vec<(i32, usize)> = forked.iter().map(|(process, workers)| (process.pid, *workers)).collect();
+        self.processes.extend(forked.into_iter().map(|(process, _)| process));
         outcome.map_err(|source| error("fork", source))?;
-        for (pid, workers) in forked {
+        for (pid, workers) in made {
             if let Some(cgroup) = &config.cgroup {
                 self.cgroups.move_task(cgroup, pid)?;
             }
@@ -53,8 +61,9 @@ impl WorkloadHandle {
         &self,
         config: &WorkloadConfig,
         means: &Means,
+        launch: Option<&Launch>,
         group: Range<usize>,
-    ) -> (Vec<(i32, usize)>, io::Result<()>) {
+    ) -> (Vec<(Process, usize)>, io::Result<()>) {
         let slots = &self.slots[group.clone()];
         let task = |number: usize| Task {
             orders: &self.orders[0],
@@ -69,7 +78,11 @@ impl WorkloadHandle {
         };
         let mut forked = Vec::new();
         let outcome = tasks.chunks(workers_each).try_for_each(|tasks| {
-            forked.push((fork(tasks, config.work.kind)?, tasks.len()));
+            let process = match (launch, &config.work.work_type) {
+                (Some(launch), WorkType::Program(program)) => fork_program(&tasks[0], launch, program)?,
+                _ => Process { pid: fork(tasks, config.work.kind)?, running: true, program: None },
+            };
+            forked.push((process, tasks.len()));
             Ok(())
         });
         (forked, outcome)
@@ -139,5 +152,28 @@ fn fork(tasks: &[Task<'_>], kind: WorkerKind) -> io::Result<i32> {
             WorkerKind::Thread => child::threads(tasks, &mut threads, parent),
         },
         pid => Ok(pid),
+    }
+}
+
+/// A process that becomes a program.
+fn fork_program(task: &Task<'_>, launch: &Launch, program: &Program) -> io::Result<Process> {
+    let parent = std::process::id() as i32;
+    let outputs = Outputs::new()?;
+    let exec_args = launch.exec_args(&outputs);
+    // SAFETY: the child calls only async-signal-safe functions and never returns.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => child::program(task, launch, &exec_args, parent),
+        pid => match Watch::begin(pid, outputs) {
+            Ok(watch) => Ok(Process { pid, running: true, program: Some(RunningProgram::new(program, watch)) }),
+            Err(error) => {
+                // SAFETY: plain system calls; the process is our child and not yet reaped, so the pid is its own.
+                unsafe {
+                    libc::kill(pid, libc::SIGKILL);
+                    libc::waitpid(pid, std::ptr::null_mut(), 0);
+                }
+                Err(error)
+            }
+        },
     }
 }

@@ -5,6 +5,7 @@ mod attributes;
 mod child;
 mod config;
 mod make;
+mod program;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::report::WorkerReport;
 use crate::shared::{Orders, Shared, Slot};
 use crate::spec::SchedPolicy;
 use ktstr_wire::CpuSet;
+use program::RunningProgram;
 use std::io;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
@@ -47,6 +49,8 @@ pub struct WorkloadHandle {
 struct Process {
     pid: i32,
     running: bool,
+    /// What it is when it is no worker of our own.
+    program: Option<RunningProgram>,
 }
 
 #[derive(Debug)]
@@ -183,13 +187,18 @@ impl WorkloadHandle {
         // What it takes a worker to end is not part of its work.
         let counts: Vec<_> = self.counts();
         self.orders[0].stop.store(true, Release);
-        self.reap_until(stop_ns + STOP_PATIENCE.as_nanos() as u64);
+        self.programs().for_each(RunningProgram::terminate);
+        self.reap(stop_ns);
+        let mut programs = self.end_programs();
         let span = Span { from_ns: self.released_ns, to_ns: stop_ns, phase: None };
         let each = self.workers.iter().zip(&*self.slots).zip(counts);
         let reports = each.map(|((worker, slot), counts)| {
             let now = counts.with_own_cpu_time(slot);
             let report = span.report(slot, &now, &worker.first, &mut LatencyHistogram::default());
-            worker.sign(report, slot.ended.load(Acquire))
+            match programs.remove(&worker.pid) {
+                Some(program) => program.add_to(worker.sign(report, true)),
+                None => worker.sign(report, slot.ended.load(Acquire)),
+            }
         });
         Ok(reports.collect())
     }
@@ -207,7 +216,7 @@ impl WorkloadHandle {
                 return Err(Error::DiedEarly { worker: worker.to_string(), how: format!("{}: {error}", worker.work) });
             }
         }
-        for process in &mut self.processes {
+        for process in self.processes.iter_mut().filter(|process| process.program.is_none()) {
             if let Some(status) = try_reap(process.pid) {
                 process.running = false;
                 let worker = self.workers.iter().find(|worker| worker.pid == process.pid);
@@ -219,30 +228,45 @@ impl WorkloadHandle {
     }
 
     /// Waits for the workers that were told to stop.
-    fn reap_until(&mut self, give_up_ns: u64) {
+    fn reap(&mut self, told_ns: u64) {
         loop {
             for process in self.processes.iter_mut().filter(|process| process.running) {
-                process.running = try_reap(process.pid).is_none();
+                process.running = match &process.program {
+                    Some(program) => !program.is_over(),
+                    None => try_reap(process.pid).is_none(),
+                };
             }
-            if !self.processes.iter().any(|process| process.running) || monotonic_ns() >= give_up_ns {
+            let waited = Duration::from_nanos(monotonic_ns().saturating_sub(told_ns));
+            if !self.processes.iter().any(|process| process.running && waited < process.patience()) {
                 return;
             }
-            // Again and again: a worker may have been just about to block.
-            for (worker, slot) in self.workers.iter().zip(&*self.slots) {
-                let reached = slot.started.load(Acquire) && !slot.ended.load(Acquire);
-                if reached && self.processes.iter().any(|process| process.running && process.pid == worker.pid) {
-                    // SAFETY: no pointers; the process is our child and not yet reaped, so the pid is its own.
-                    unsafe { libc::syscall(libc::SYS_tgkill, worker.pid, worker.tid, child::NUDGE) };
-                }
-            }
+            self.nudge();
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Ends system calls that block. Again and again: a worker may have been just about to block.
+    fn nudge(&self) {
+        for (worker, slot) in self.workers.iter().zip(&*self.slots) {
+            let reached = slot.started.load(Acquire) && !slot.ended.load(Acquire);
+            let of_worker = |process: &&Process| process.pid == worker.pid && process.program.is_none();
+            if reached && self.processes.iter().find(of_worker).is_some_and(|process| process.running) {
+                // SAFETY: no pointers; the process is our child and not yet reaped, so the pid is its own.
+                unsafe { libc::syscall(libc::SYS_tgkill, worker.pid, worker.tid, child::NUDGE) };
+            }
+        }
+    }
+}
+
+impl Process {
+    fn patience(&self) -> Duration {
+        if self.program.is_some() { program::PATIENCE } else { STOP_PATIENCE }
     }
 }
 
 impl Drop for WorkloadHandle {
     fn drop(&mut self) {
-        let left = || self.processes.iter().filter(|process| process.running);
+        let left = || self.processes.iter().filter(|process| process.running && process.program.is_none());
         // SAFETY: plain system calls; these processes are our children and not yet reaped, so the pids are their own.
         left().for_each(|process| unsafe { _ = libc::kill(process.pid, libc::SIGKILL) });
         // SAFETY: as above.

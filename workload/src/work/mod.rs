@@ -9,13 +9,25 @@ mod process;
 mod system;
 mod timer;
 
+use crate::def::Work;
 use crate::meter::Meter;
+use crate::spec::WorkerKind;
 use crate::team::{Needs, Team};
 use crate::work_type::{Phase, WorkType};
 
 /// What a group of this many workers needs to talk to each other.
 pub(crate) fn needs(_work_type: &WorkType, _workers: usize) -> Needs {
     Needs::default()
+}
+
+/// Why a group of this many workers cannot do this work.
+pub(crate) fn fault(work: &Work, _workers: usize) -> Option<&'static str> {
+    match work.work_type {
+        WorkType::Program(_) if work.kind == WorkerKind::Thread => {
+            Some("a program is a process, and these workers are to be threads")
+        }
+        _ => work.work_type.fault(),
+    }
 }
 
 /// Works until told to stop.
@@ -36,6 +48,8 @@ pub(crate) fn run(work_type: &WorkType, meter: &mut Meter<'_>, team: &Team<'_>) 
         WorkType::AffinityChurn => pin::churn(meter),
         WorkType::NumaMigration { bytes } => numa::migrate(meter, *bytes),
         WorkType::Sequence(phases) => sequence(phases, meter, team),
+        // It has become the program, or has ended.
+        WorkType::Program(_) => Ok(()),
     }
 }
 
