@@ -15,6 +15,18 @@ pub(super) fn groups(reports: &[WorkerReport]) -> Vec<Vec<&WorkerReport>> {
     groups
 }
 
+/// A worker that ran or waited for a CPU in at least this share of its time wanted one all the time.
+const BUSY_SHARE: f64 = 0.9;
+
+/// Whether it wanted a CPU all the time, as far as the kernel tells. A wait that is still open is in no account, but one that
+/// never gave up its CPU always wanted one.
+pub(super) fn is_busy(report: &WorkerReport) -> bool {
+    report.voluntary_switches == Some(0)
+        || report
+            .run_delay_ns
+            .is_none_or(|delay_ns| (report.cpu_time_ns + delay_ns) as f64 >= BUSY_SHARE * report.wall_time_ns as f64)
+}
+
 fn are_alike(one: &WorkerReport, other: &WorkerReport) -> bool {
     let rules = |report: &WorkerReport| (report.policy, report.nice);
     one.cgroup == other.cgroup && one.work == other.work && rules(one) == rules(other) && one.affinity == other.affinity

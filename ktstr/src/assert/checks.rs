@@ -3,7 +3,7 @@
 use super::fields::Assert;
 use super::found::Found;
 use super::result::{AssertResult, PhaseReports};
-use super::{fairness, latency, migration, programs, rate, starvation};
+use super::{conserving, fairness, isolation, latency, migration, programs, quota, rate, starvation, weight};
 use ktstr_workload::WorkerReport;
 
 /// Everything that is asserted of one scenario.
@@ -55,9 +55,10 @@ impl Checks {
 
     /// Checks the reports of a scenario and of its phases.
     pub fn check_phases(&self, reports: Vec<WorkerReport>, phases: Vec<PhaseReports>) -> AssertResult {
-        let mut found = look(&self.asked, Wanted::Asked, &reports);
-        found.add(look(&self.defaults.without(self.asked), Wanted::ByDefault, &reports));
-        for finding in &mut found.findings {
+        let all: Vec<&PhaseReports> = phases.iter().collect();
+        let mut found = look(&self.asked, Wanted::Asked, &reports, &all);
+        found.add(look(&self.defaults.without(self.asked), Wanted::ByDefault, &reports, &all));
+        for finding in found.findings.iter_mut().filter(|finding| finding.phase.is_none()) {
             let around = finding.window.and_then(|window| phases.iter().find(|phase| phase.contains(&window)));
             finding.phase = around.map(|phase| phase.phase.clone());
         }
@@ -82,7 +83,7 @@ fn look_at_phases(name: &str, asked: &Assert, phases: &[PhaseReports]) -> Found 
         found.doubts.push(format!("nothing could be checked in phase {name}: there was no such phase"));
     }
     for phase in named {
-        let mut of_phase = look(asked, Wanted::Asked, &phase.reports);
+        let mut of_phase = look(asked, Wanted::Asked, &phase.reports, &[phase]);
         of_phase.findings.iter_mut().for_each(|finding| finding.phase = Some(name.to_owned()));
         of_phase.doubts.iter_mut().for_each(|doubt| *doubt = format!("in phase {name}, {doubt}"));
         found.add(of_phase);
@@ -90,8 +91,8 @@ fn look_at_phases(name: &str, asked: &Assert, phases: &[PhaseReports]) -> Found 
     found
 }
 
-/// Makes the checks that are set.
-fn look(assert: &Assert, wanted: Wanted, reports: &[WorkerReport]) -> Found {
+/// Makes the checks that are set: of what workers measured from beginning to end, and of cgroups in each of the phases.
+fn look(assert: &Assert, wanted: Wanted, reports: &[WorkerReport], phases: &[&PhaseReports]) -> Found {
     let mut found = Found::default();
     let mut add = |part: Option<Found>| found.add(part.unwrap_or_default());
     let is = |flag: Option<bool>| (flag == Some(true)).then_some(());
@@ -107,15 +108,10 @@ fn look(assert: &Assert, wanted: Wanted, reports: &[WorkerReport]) -> Found {
     add(assert.max_p99_wake_latency_ns.map(|limit_ns| latency::max_p99(limit_ns, reports)));
     add(assert.max_wake_latency_cv.map(|limit| latency::max_cv(limit, reports)));
     add(assert.max_migration_ratio.map(|limit| migration::max_ratio(limit, reports)));
-    let of_cgroups = [
-        ("isolation", is(assert.isolation)),
-        ("weight_proportional", assert.weight_proportional.map(|_| ())),
-        ("quota_respected", is(assert.quota_respected)),
-        ("work_conserving", is(assert.work_conserving)),
-    ];
-    for (name, _) in of_cgroups.into_iter().filter(|(_, set)| set.is_some()) {
-        add(Some(Found::doubt(name, "nothing was measured of the cgroups")));
-    }
+    add(is(assert.isolation).map(|()| isolation::isolation(phases)));
+    add(assert.weight_proportional.map(|tolerance_pct| weight::proportional(tolerance_pct, phases)));
+    add(is(assert.quota_respected).map(|()| quota::respected(phases)));
+    add(is(assert.work_conserving).map(|()| conserving::work_conserving(phases)));
     if wanted == Wanted::ByDefault {
         found.doubts.clear();
     }

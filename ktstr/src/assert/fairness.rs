@@ -1,12 +1,9 @@
 //! Workers that are alike and are not served alike.
 
-use super::alike;
+use super::alike::{self, is_busy};
 use super::found::{Found, Look, exceeds, who, whole};
 use crate::verdict::Finding;
 use ktstr_workload::WorkerReport;
-
-/// A worker that ran or waited for a CPU in at least this share of its time wanted one all the time.
-const BUSY_SHARE: f64 = 0.9;
 
 const NO_TWO: &str = "no two workers are alike";
 
@@ -21,12 +18,6 @@ pub(super) fn max_spread(limit_pct: f64, reports: &[WorkerReport]) -> Found {
 pub(super) fn max_spread_of_busy(limit_pct: f64, reports: &[WorkerReport]) -> Found {
     let groups = alike::groups(reports).into_iter().filter(|group| group.iter().all(|report| is_busy(report)));
     Found::of("max_spread_pct", NO_TWO, groups.map(|group| spread(&group, limit_pct)))
-}
-
-fn is_busy(report: &WorkerReport) -> bool {
-    report
-        .run_delay_ns
-        .is_none_or(|delay_ns| (report.cpu_time_ns + delay_ns) as f64 >= BUSY_SHARE * report.wall_time_ns as f64)
 }
 
 fn spread(group: &[&WorkerReport], limit_pct: f64) -> Look {

@@ -75,6 +75,7 @@ impl Assert {
     /// What holds for every test that does not say otherwise.
     ///
     /// - `not_starved`: a scheduler that never serves a runnable task is broken.
+    /// - `isolation`: the kernel keeps tasks on their CPUs whatever the scheduler wants.
     /// - `max_gap_ms` = 1000: a fair scheduler serves a handful of spinning workers every few tens of milliseconds; a second
     ///   without running is starvation by any measure.
     /// - `max_spread_pct` = 35, of workers that want a CPU all the time: workers that don't divide evenly over the CPUs
@@ -87,9 +88,13 @@ impl Assert {
     /// many there are, and under kvm on the host's CPU.
     pub const fn defaults(accel: Chosen) -> Self {
         match accel {
-            Chosen::Kvm | Chosen::Tcg => {
-                Self { not_starved: Some(true), max_gap_ms: Some(1000), max_spread_pct: Some(35.0), ..Self::unset() }
-            }
+            Chosen::Kvm | Chosen::Tcg => Self {
+                not_starved: Some(true),
+                isolation: Some(true),
+                max_gap_ms: Some(1000),
+                max_spread_pct: Some(35.0),
+                ..Self::unset()
+            },
         }
     }
 }

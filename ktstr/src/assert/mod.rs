@@ -4,17 +4,22 @@
 
 mod alike;
 mod checks;
+mod conserving;
 mod fairness;
 mod fields;
 mod found;
+mod isolation;
 mod latency;
 mod migration;
 mod programs;
+mod quota;
 mod rate;
 mod result;
+mod settled;
 mod starvation;
 #[cfg(test)]
 mod testing;
+mod weight;
 
 pub use checks::Checks;
 pub use fields::Assert;

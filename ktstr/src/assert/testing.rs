@@ -1,6 +1,9 @@
 //! What the tests of the checks share.
 
 use super::found::Found;
+use super::result::PhaseReports;
+use crate::facts::CgroupFacts;
+use ktstr_wire::CpuSet;
 use ktstr_workload::WorkerReport;
 
 /// A worker that was there for 2 s, and ran half of that.
@@ -18,6 +21,37 @@ pub(super) fn worker(cgroup: &str, index: u32) -> WorkerReport {
         run_delay_ns: Some(1_000_000_000),
         stopped_in_time: true,
         ..WorkerReport::default()
+    }
+}
+
+pub(super) fn cpus(text: &str) -> CpuSet {
+    if text.is_empty() { CpuSet::default() } else { text.parse().unwrap() }
+}
+
+/// A cgroup that had these CPUs and was not changed.
+pub(super) fn cgroup(name: &str, cpuset: &str) -> CgroupFacts {
+    CgroupFacts {
+        cgroup: name.to_owned(),
+        cpuset: cpus(cpuset),
+        allowed: cpus(cpuset),
+        weight: 100,
+        steady: true,
+        ..CgroupFacts::default()
+    }
+}
+
+/// A phase of 2 s.
+pub(super) fn phase(
+    cgroups: impl IntoIterator<Item = CgroupFacts>,
+    reports: impl IntoIterator<Item = WorkerReport>,
+) -> PhaseReports {
+    PhaseReports {
+        phase: "hold".to_owned(),
+        from_ns: 1_000_000_000,
+        length_ns: 2_000_000_000,
+        reports: reports.into_iter().collect(),
+        cgroups: cgroups.into_iter().collect(),
+        cpus: Vec::new(),
     }
 }
 
