@@ -129,6 +129,9 @@ pub struct HostPart {
     pub console_log: Option<String>,
     /// Load average over one minute at the start.
     pub load_1m: Option<f64>,
+    /// The command that runs the same again.
+    #[serde(default)]
+    pub again: String,
 }
 
 /// The machine's share of the host's CPUs.

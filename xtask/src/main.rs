@@ -12,7 +12,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_cli::setup::{self, Group};
-use ktstr_cli::{kernel, shell, test as tests};
+use ktstr_cli::{kernel, report, shell, test as tests};
 use std::process::ExitCode;
 
 /// The project's own chores
@@ -31,6 +31,7 @@ enum Verb {
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Kernel(kernel::Args),
+    Report(report::Args),
     Shell(shell::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
@@ -51,6 +52,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Bench(args) => bench::run(args),
         Verb::Fuzz(args) => fuzz::run(args),
         Verb::Kernel(args) => kernel::run(args),
+        Verb::Report(args) => report::run(args),
         Verb::Shell(args) => Ok(shell::run(args)),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;

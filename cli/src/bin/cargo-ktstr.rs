@@ -16,6 +16,7 @@ enum Verb {
     Setup(ktstr_cli::setup::Args),
     Test(ktstr_cli::test::Args),
     Kernel(ktstr_cli::kernel::Args),
+    Report(ktstr_cli::report::Args),
     Shell(ktstr_cli::shell::Args),
 }
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Verb::Setup(args) => ktstr_cli::setup::run(&args),
         Verb::Test(args) => ktstr_cli::test::run(&args, &ktstr_cli::test::Scope::default()),
         Verb::Kernel(args) => ktstr_cli::kernel::run(&args),
+        Verb::Report(args) => ktstr_cli::report::run(&args),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
     };
     result.unwrap_or_else(|error| {

@@ -1,9 +1,9 @@
-//! `ktstr VERB`: machines for a person.
+//! `ktstr VERB`: machines for a person, and what tests in such machines left.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Use the virtual machines that tests of Linux process schedulers run in
+/// Use the virtual machines that tests of Linux process schedulers run in, and look at what such tests left
 #[derive(Debug, Parser)]
 #[command(name = "ktstr", version)]
 struct Cli {
@@ -13,11 +13,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Report(ktstr_cli::report::Args),
     Shell(ktstr_cli::shell::Args),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().verb {
-        Verb::Shell(args) => ktstr_cli::shell::run(&args),
-    }
+    let result = match Cli::parse().verb {
+        Verb::Report(args) => ktstr_cli::report::run(&args),
+        Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

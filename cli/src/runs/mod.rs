@@ -4,8 +4,10 @@
 //! and counts as inconclusive: it is never lost, and never a pass.
 
 mod case;
+mod find;
 
 pub(crate) use case::{Case, cases};
+pub(crate) use find::find;
 
 use anyhow::{Context, Result};
 use ktstr::{RECORD_VERSION, Record, Verdict, test_name};

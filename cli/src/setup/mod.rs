@@ -41,6 +41,8 @@ pub enum Group {
     Fuzz,
     /// Programs that this project's own tests run in their guests
     Programs,
+    /// The test of the report: a browser
+    Browser,
 }
 
 /// Sets up as the command line says.

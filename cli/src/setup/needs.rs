@@ -1,6 +1,6 @@
 //! The table of what is needed, for what, and which Debian package has it.
 
-use super::Group::{self, Bpf, Emulator, Fuzz, KernelBuild, Lab, Packages, Programs};
+use super::Group::{self, Bpf, Browser, Emulator, Fuzz, KernelBuild, Lab, Packages, Programs};
 use super::probe::Probe::{self, Header, Program, StaticProgram};
 
 /// One thing that a machine must have.
@@ -39,6 +39,7 @@ pub(super) const NEEDS: &[Need] = &[
     need(Header("zlib.h"), "zlib1g-dev", &[Bpf, KernelBuild]),
     need(Program("c++"), "g++", &[Fuzz]),
     need(Program("hackbench"), "rt-tests", &[Programs]),
+    need(Program("chromium"), "chromium", &[Browser]),
     need(Program("ld"), "binutils", &[KernelBuild]),
     need(Program("flex"), "flex", &[KernelBuild]),
     need(Program("bison"), "bison", &[KernelBuild]),

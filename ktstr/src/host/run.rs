@@ -80,7 +80,8 @@ fn run_replica(spec: &TestSpec, settings: &Result<Settings, SettingsError>, repl
 }
 
 /// Writes the record; what comes back is no pass.
-fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Option<FailedRun> {
+fn conclude(spec: &TestSpec, settings: Option<&Settings>, mut record: Record) -> Option<FailedRun> {
+    record.host.again = again(spec, settings, &record);
     let program = std::env::current_exe().unwrap_or_default();
     let written =
         record.write(&runs_dir(&program).join(Settings::run_id_from_env())).map_err(|error| error.to_string());
@@ -92,7 +93,7 @@ fn conclude(spec: &TestSpec, settings: Option<&Settings>, record: Record) -> Opt
         (Verdict::Pass, Err(error)) => Verdict::Inconclusive { reason: format!("cannot write the record: {error}") },
         (other, _) => (*other).clone(),
     };
-    Some(FailedRun { what: record.title(), verdict, again: again(spec, settings, &record), record: written })
+    Some(FailedRun { what: record.title(), verdict, again: record.host.again, record: written })
 }
 
 fn blank_record(spec: &TestSpec, replica: u32, seed: u64) -> Record {

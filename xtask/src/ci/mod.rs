@@ -44,7 +44,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let _ = OWN_PATH.set(own_path);
     let shell = Shell::new()?;
     let mut report = Report::default();
-    report.step("setup", || setup::ensure(&[Group::Emulator, Group::Packages, Group::Lab, Group::Programs]));
+    report.step("setup", || {
+        setup::ensure(&[Group::Emulator, Group::Packages, Group::Lab, Group::Programs, Group::Browser])
+    });
     report.step("format", || run_plainly(cargo(&shell, "fmt --all --check")));
     let clippy = "clippy --workspace --all-targets --quiet -- --deny warnings";
     report.step("clippy", || run_plainly(cargo(&shell, clippy)));
