@@ -3,6 +3,7 @@
 use crate::def::CpuMax;
 use crate::error::Error;
 use ktstr_wire::CpuSet;
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -50,7 +51,9 @@ impl CgroupManager {
         Ok(self.parent.join(relative))
     }
 
-    /// Makes a cgroup if it isn't there, and those above it on a nested path, which hand their controllers down.
+    /// Makes a cgroup if it isn't there, and those above it on a nested path, which hand their controllers down. A cgroup
+    /// that does so has no processes of its own (Documentation/admin-guide/cgroup-v2.rst, "No Internal Process
+    /// Constraint"): put workers into leaves.
     ///
     /// # Errors
     /// [`Error::BadName`], [`Error::Cgroup`].
@@ -65,47 +68,53 @@ impl CgroupManager {
         make(&path)
     }
 
-    /// Sets `cpuset.cpus`.
+    /// Sets `cpuset.cpus`, and sees that it is so.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
+    /// [`Error::BadName`], [`Error::Cgroup`], [`Error::NoSetting`], [`Error::NotTaken`].
     pub fn set_cpuset(&self, name: &str, cpus: &CpuSet) -> Result<(), Error> {
-        self.write(name, "cpuset.cpus", &cpus.to_string())
+        self.set(name, "cpuset.cpus", &cpus.to_string(), |said| said.parse() == Ok(cpus.clone()))
     }
 
     /// Clears `cpuset.cpus`: the cgroup has the CPUs of the one above it.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
+    /// As [`CgroupManager::set_cpuset`].
     pub fn clear_cpuset(&self, name: &str) -> Result<(), Error> {
         // Writing nothing at all would not reach the kernel.
-        self.write(name, "cpuset.cpus", "\n")
+        self.set(name, "cpuset.cpus", "\n", str::is_empty)
     }
 
-    /// Sets `cpu.weight`.
+    /// Sets `cpu.weight`, and sees that it is so.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
+    /// As [`CgroupManager::set_cpuset`].
     pub fn set_weight(&self, name: &str, weight: u32) -> Result<(), Error> {
-        self.write(name, "cpu.weight", &weight.to_string())
+        self.set(name, "cpu.weight", &weight.to_string(), |said| said.parse() == Ok(weight))
     }
 
-    /// Sets `cpu.max`, or lifts it.
+    /// Sets `cpu.max`, or lifts it, and sees that it is so.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
+    /// As [`CgroupManager::set_cpuset`].
     pub fn set_max(&self, name: &str, max: Option<CpuMax>) -> Result<(), Error> {
         let value = max.map_or("max".to_owned(), |max| format!("{} {}", max.quota_us, max.period_us));
-        self.write(name, "cpu.max", &value)
+        self.set(name, "cpu.max", &value, |said| match max {
+            Some(_) => said == value,
+            None => said.starts_with("max "),
+        })
     }
 
-    /// Sets `cpu.uclamp.min` and `cpu.uclamp.max`, in percent.
+    /// Sets `cpu.uclamp.min` and `cpu.uclamp.max`, in percent, and sees that they are so.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
+    /// As [`CgroupManager::set_cpuset`]; [`Error::NoSetting`] for a kernel without CONFIG_UCLAMP_TASK_GROUP.
     pub fn set_uclamp(&self, name: &str, (min_pct, max_pct): (f64, f64)) -> Result<(), Error> {
-        self.write(name, "cpu.uclamp.min", &format!("{min_pct:.2}"))?;
-        self.write(name, "cpu.uclamp.max", &format!("{max_pct:.2}"))
+        for (file, pct) in [("cpu.uclamp.min", min_pct), ("cpu.uclamp.max", max_pct)] {
+            let value = format!("{pct:.2}");
+            self.set(name, file, &value, |said| said == value || (said == "max" && value == "100.00"))?;
+        }
+        Ok(())
     }
 
     /// Freezes the cgroup's tasks, or lets them go on, and waits until that is done.
@@ -162,11 +171,26 @@ impl CgroupManager {
     /// Writes to a cgroup's file.
     ///
     /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
+    /// [`Error::BadName`], [`Error::Cgroup`], [`Error::NoSetting`].
     pub fn write(&self, name: &str, file: &str, value: &str) -> Result<(), Error> {
-        let path = self.path(name)?.join(file);
-        let written = fs::write(&path, value);
-        written.map_err(|source| Error::Cgroup { doing: format!("write {:?} to", value.trim()), path, source })
+        let directory = self.path(name)?;
+        let path = directory.join(file);
+        // Not made if it isn't there, which the kernel would answer as if it were forbidden.
+        let written = fs::File::options().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
+        written.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound if directory.is_dir() => Error::NoSetting { path, option: option_of(file) },
+            _ => Error::Cgroup { doing: format!("write {:?} to", value.trim()), path, source },
+        })
+    }
+
+    fn set(&self, name: &str, file: &'static str, value: &str, is_so: impl Fn(&str) -> bool) -> Result<(), Error> {
+        self.write(name, file, value)?;
+        let got = self.read(name, file)?;
+        if is_so(&got) {
+            return Ok(());
+        }
+        let (whom, asked) = (format!("cgroup {name}"), value.trim().to_owned());
+        Err(Error::NotTaken { what: file, whom, asked, got })
     }
 
     /// Moves a process, with all its threads.
@@ -175,19 +199,6 @@ impl CgroupManager {
     /// [`Error::BadName`], [`Error::Cgroup`].
     pub fn move_task(&self, name: &str, pid: i32) -> Result<(), Error> {
         self.write(name, "cgroup.procs", &pid.to_string())
-    }
-
-    /// The CPUs that tasks of a cgroup can use now (`cpuset.cpus.effective`); without one, those that are online.
-    ///
-    /// # Errors
-    /// [`Error::BadName`], [`Error::Cgroup`].
-    pub fn effective_cpus(&self, name: Option<&str>) -> Result<CpuSet, Error> {
-        let path = match name {
-            Some(name) => self.path(name)?.join("cpuset.cpus.effective"),
-            None => PathBuf::from("/sys/devices/system/cpu/online"),
-        };
-        let text = fs::read_to_string(&path).and_then(|text| text.parse().map_err(io::Error::other));
-        text.map_err(|source| Error::Cgroup { doing: "read the CPUs of".to_owned(), path, source })
     }
 
     /// Removes a cgroup, after killing what is left in it.
@@ -264,6 +275,17 @@ impl Drop for CgroupGroup {
                 eprintln!("{error}");
             }
         }
+    }
+}
+
+/// What a kernel needs to have such a file.
+fn option_of(file: &str) -> &'static str {
+    match file.rsplit_once('.').map_or(file, |(family, _)| family) {
+        "cpu.uclamp" => "CONFIG_UCLAMP_TASK_GROUP",
+        "cpuset" => "CONFIG_CPUSETS",
+        _ if file == "cpu.max" => "CONFIG_CFS_BANDWIDTH",
+        "cpu" => "CONFIG_CGROUP_SCHED",
+        _ => "CONFIG_CGROUPS",
     }
 }
 

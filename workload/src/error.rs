@@ -18,6 +18,14 @@ pub enum Error {
         /// What came back.
         source: io::Error,
     },
+    /// A cgroup has no such setting.
+    #[error("there is no {}: the kernel needs {option}, and the cgroup above must hand the controller down", path.display())]
+    NoSetting {
+        /// The file.
+        path: PathBuf,
+        /// What a kernel has it with.
+        option: &'static str,
+    },
     /// A name that is no plain cgroup path.
     #[error("{name:?} cannot name a cgroup: use path components without `.` or `..`, separated by `/`")]
     BadName {
@@ -66,12 +74,12 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel took something else than it was told, without an error.
-    #[error("the {what} of {worker} was set to {asked} and is {got}: another program or scheduler changes it")]
+    #[error("the {what} of {whom} was set to {asked} and is {got}: see whether something else changes it")]
     NotTaken {
         /// What was set.
         what: &'static str,
-        /// The worker.
-        worker: String,
+        /// The worker or cgroup.
+        whom: String,
         /// What it was set to.
         asked: String,
         /// What it is.

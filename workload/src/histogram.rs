@@ -3,11 +3,12 @@
 use hdrhistogram::Histogram;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 
 /// Latencies in nanoseconds, each known to within one percent of itself.
 ///
 /// As data it is a list of pairs: a latency, and how many were that long.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct LatencyHistogram {
     counts: Histogram<u64>,
 }
@@ -65,6 +66,18 @@ impl LatencyHistogram {
     /// Latencies in ascending order, each with its count.
     pub fn pairs(&self) -> impl Iterator<Item = (u64, u64)> {
         self.counts.iter_recorded().map(|value| (value.value_iterated_to(), value.count_since_last_iteration()))
+    }
+}
+
+impl fmt::Debug for LatencyHistogram {
+    /// A few words instead of thousands of counts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median_ns, max_ns] = [self.quantile_ns(0.5), self.max_ns()];
+        f.debug_struct("LatencyHistogram")
+            .field("len", &self.len())
+            .field("median_ns", &median_ns)
+            .field("max_ns", &max_ns)
+            .finish()
     }
 }
 

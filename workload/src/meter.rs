@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-/// Rounds of computation in a unit of work: some tens of microseconds, so that a gap is timed that finely and the books
-/// cost nothing beside it.
-const ROUNDS_PER_UNIT: u32 = 4096;
+/// Rounds of computation in a unit of work: some microseconds of a real CPU, so that a gap is timed that finely and the
+/// books cost nothing beside it.
+const ROUNDS_PER_UNIT: u32 = 1024;
 
 /// A worker that was not seen for longer did not run all that time; shorter gaps lie within its stretches of running.
 const RUN_ENDS_AFTER_NS: u64 = 1_000_000;
@@ -33,13 +33,16 @@ pub(crate) struct Meter<'a> {
     ran_ns: u64,
     cpu: u64,
     longest_gap_ns: u64,
-    /// The phase that is booked, and the longest gap in it.
+    /// The phase that is booked, its beginning, and the longest gap in it.
     phase: u64,
+    phase_from_ns: u64,
     phase_gap_ns: u64,
     /// When the next mark of progress is due.
     mark_ns: u64,
     /// When what it does now is over.
     until_ns: u64,
+    /// Whether it has seen that nothing is booked any more.
+    closed: bool,
 }
 
 impl<'a> Meter<'a> {
@@ -56,9 +59,11 @@ impl<'a> Meter<'a> {
             cpu: current_cpu(),
             longest_gap_ns: 0,
             phase: 0,
+            phase_from_ns: started_ns,
             phase_gap_ns: 0,
             mark_ns: 0,
             until_ns: u64::MAX,
+            closed: false,
         };
         let now_ns = monotonic_ns();
         slot.runs.begin(meter.cpu, now_ns);
@@ -92,13 +97,17 @@ impl<'a> Meter<'a> {
     /// Does one unit of work of another kind, of some tens of microseconds.
     pub(crate) fn unit_of(&mut self, work: impl FnOnce()) {
         work();
-        add_one(&self.slot.work_units);
         self.book(self.ran_ns, monotonic_ns());
+        if !self.closed {
+            add_one(&self.slot.work_units);
+        }
     }
 
     /// One round of the work is done.
     pub(crate) fn iteration(&mut self) {
-        add_one(&self.slot.iterations);
+        if !self.closed {
+            add_one(&self.slot.iterations);
+        }
     }
 
     /// Blocks in `call` by the worker's own will, until something comes of which nobody knows when: no gap. If another
@@ -115,18 +124,20 @@ impl<'a> Meter<'a> {
         let result = call();
         let now_ns = monotonic_ns();
         let due_ns = self.slot.ready_ns.load(Acquire);
-        if due_ns <= now_ns {
+        self.book(due_ns.min(now_ns), now_ns);
+        if due_ns <= now_ns && !self.closed {
             self.slot.latencies.record(now_ns - due_ns);
         }
-        self.book(due_ns.min(now_ns), now_ns);
         result
     }
 
     /// It ran this long after what it waited for came, by a time stamp that work types pass on by themselves, after
     /// [`Meter::wait`]: wake latency, and a gap.
     pub(crate) fn woke(&mut self, latency_ns: u64) {
-        self.slot.latencies.record(latency_ns);
-        self.gap(self.ran_ns.saturating_sub(latency_ns), self.ran_ns);
+        if !self.closed {
+            self.slot.latencies.record(latency_ns);
+            self.gap(self.ran_ns.saturating_sub(latency_ns), self.ran_ns);
+        }
     }
 
     /// When the worker last looked at the clock (`CLOCK_MONOTONIC`).
@@ -146,28 +157,29 @@ impl<'a> Meter<'a> {
     }
 
     /// Closes the books.
-    pub(crate) fn end(self) {
+    pub(crate) fn end(mut self) {
         black_box(self.state);
-        self.slot.cpu_time_ns.store(thread_cpu_ns(), Relaxed);
+        if !self.closed {
+            self.close();
+        }
         self.slot.ended.store(true, Release);
     }
 
     /// The worker runs now, and had work since `ready_ns`.
     fn book(&mut self, ready_ns: u64, now_ns: u64) {
+        if self.orders.closed.load(Acquire) {
+            if !self.closed {
+                self.close();
+            }
+            self.ran_ns = now_ns;
+            return;
+        }
         let phase = self.orders.phase.load(Acquire);
         if phase != self.phase {
             self.turn_to(phase, ready_ns, now_ns);
         }
         self.gap(ready_ns, now_ns);
-        let here = current_cpu();
-        if here != self.cpu {
-            add_one(&self.slot.migrations);
-            self.arrive_at(here);
-            self.slot.runs.begin(here, if now_ns - self.ran_ns > RUN_ENDS_AFTER_NS { now_ns } else { self.ran_ns });
-        } else if now_ns - self.ran_ns > RUN_ENDS_AFTER_NS {
-            self.slot.runs.begin(here, now_ns);
-        }
-        self.slot.runs.go_on(now_ns);
+        self.run(now_ns);
         self.ran_ns = now_ns;
         if now_ns >= self.mark_ns {
             let since_start_ns = now_ns - self.started_ns;
@@ -175,6 +187,28 @@ impl<'a> Meter<'a> {
         }
         // The last: who sees this sees all that was booked up to now.
         self.slot.ready_ns.store(now_ns, Release);
+    }
+
+    /// From now on nothing is booked. What it used until here is what its report says.
+    #[cold]
+    fn close(&mut self) {
+        self.closed = true;
+        self.slot.cpu_time_ns.store(thread_cpu_ns(), Release);
+    }
+
+    /// Where it runs, and since when.
+    fn run(&mut self, now_ns: u64) {
+        let here = current_cpu();
+        let paused = now_ns - self.ran_ns > RUN_ENDS_AFTER_NS;
+        let moved = here != self.cpu;
+        if moved {
+            add_one(&self.slot.migrations);
+            self.arrive_at(here);
+        }
+        if moved || paused {
+            self.slot.runs.begin(here, if paused { now_ns } else { self.ran_ns });
+        }
+        self.slot.runs.go_on(now_ns);
     }
 
     fn arrive_at(&mut self, cpu: u64) {
@@ -188,31 +222,31 @@ impl<'a> Meter<'a> {
     /// this worker may not have seen at all.
     #[cold]
     fn turn_to(&mut self, phase: u64, ready_ns: u64, now_ns: u64) {
-        let (before, began_ns) = (phase - 1, self.orders.phase_from_ns[phase as usize % 2].load(Acquire));
-        if self.phase != before {
-            self.open(before);
+        let began_ns = self.orders.phase_from_ns[phase as usize % 2].load(Acquire);
+        if self.phase != phase - 1 {
+            self.open(phase - 1);
         }
-        if ready_ns < began_ns {
-            self.gap(ready_ns, began_ns.min(now_ns));
-        }
+        self.gap(ready_ns, began_ns.min(now_ns));
         self.open(phase);
         self.slot.phases[phase as usize % 2].cpus.insert(current_cpu());
     }
 
     fn open(&mut self, phase: u64) {
         self.slot.phases[phase as usize % 2].open(phase);
+        self.phase_from_ns = self.orders.phase_from_ns[phase as usize % 2].load(Acquire);
         (self.phase, self.phase_gap_ns) = (phase, 0);
     }
 
     fn gap(&mut self, from_ns: u64, to_ns: u64) {
-        let gap = Gap { length_ns: to_ns - from_ns, from_ns, cpu: self.cpu as u32 };
-        if gap.length_ns > self.longest_gap_ns {
-            self.longest_gap_ns = gap.length_ns;
-            self.slot.whole.longest_gap.set(gap);
+        let gap = |from_ns| Gap { length_ns: to_ns.saturating_sub(from_ns), from_ns, cpu: self.cpu as u32 };
+        let (whole, in_phase) = (gap(from_ns), gap(from_ns.max(self.phase_from_ns)));
+        if whole.length_ns > self.longest_gap_ns {
+            self.longest_gap_ns = whole.length_ns;
+            self.slot.whole.longest_gap.set(whole);
         }
-        if gap.length_ns > self.phase_gap_ns {
-            self.phase_gap_ns = gap.length_ns;
-            self.slot.phases[self.phase as usize % 2].longest_gap.set(gap);
+        if in_phase.length_ns > self.phase_gap_ns {
+            self.phase_gap_ns = in_phase.length_ns;
+            self.slot.phases[self.phase as usize % 2].longest_gap.set(in_phase);
         }
     }
 }
@@ -222,12 +256,16 @@ fn add_one(count: &AtomicU64) {
     count.store(count.load(Relaxed) + 1, Relaxed);
 }
 
-/// One unit of work: xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
+/// One unit of work: divisions, each of which needs the result of the one before it. No other instruction takes a CPU so
+/// long, so it is few of them: where time is counted in instructions, as some emulators do, a unit is short as well, even
+/// without optimisation.
 fn unit(mut state: u64) -> u64 {
-    for _ in 0..ROUNDS_PER_UNIT {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
+    const HIGH: u64 = 0xb504_f333_f9de_6484;
+    let divisor = black_box(3);
+    let mut rounds = ROUNDS_PER_UNIT;
+    while rounds > 0 {
+        state = (state ^ HIGH) / divisor;
+        rounds -= 1;
     }
     black_box(state)
 }

@@ -117,7 +117,7 @@ impl WorkType {
             Self::TimerPeriodic { period: ms(10), work: ms(1) },
             Self::ForkExit,
             Self::AffinityChurn,
-            Self::NumaMigration { bytes: 4 << 20 },
+            Self::NumaMigration { bytes: 256 << 10 },
             Self::Sequence(vec![Phase::new(Self::CpuSpin, ms(10)), Phase::new(Self::YieldHeavy, ms(10))]),
         ]
     }

@@ -31,6 +31,8 @@ pub(crate) struct Orders {
     pub(crate) start: Gate,
     /// When the parent opened it.
     pub(crate) started_ns: AtomicU64,
+    /// Workers book nothing any more.
+    pub(crate) closed: AtomicBool,
     /// Workers are to end.
     pub(crate) stop: AtomicBool,
     /// Number of the current phase, the first being 0.

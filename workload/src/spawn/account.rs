@@ -1,7 +1,8 @@
 //! What the kernel knows of a worker.
 
-use std::fs;
-use std::path::PathBuf;
+use ktstr_wire::CpuSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// What a thread used and how it was switched, since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +46,18 @@ impl Account {
             involuntary_switches: minus(self.involuntary_switches, earlier.involuntary_switches),
         }
     }
+}
+
+/// The CPUs of the cgroup that a process is in now (`cpuset.cpus.effective`), or where there are no cpusets, those that are
+/// online.
+pub(super) fn usable_cpus(pid: i32) -> io::Result<CpuSet> {
+    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let below = cgroup.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let path = Path::new("/sys/fs/cgroup").join(below);
+    // A cgroup without the controller has the CPUs of the next above that has it.
+    let cpuset = path.ancestors().find_map(|cgroup| fs::read_to_string(cgroup.join("cpuset.cpus.effective")).ok());
+    let text = cpuset.map_or_else(|| fs::read_to_string("/sys/devices/system/cpu/online"), Ok)?;
+    text.parse().map_err(io::Error::other)
 }
 
 #[cfg(test)]

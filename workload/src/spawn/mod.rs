@@ -19,6 +19,7 @@ use crate::histogram::LatencyHistogram;
 use crate::report::WorkerReport;
 use crate::shared::{Orders, Shared, Slot};
 use crate::spec::SchedPolicy;
+use account::Account;
 use ktstr_wire::CpuSet;
 use program::RunningProgram;
 use std::io;
@@ -98,7 +99,7 @@ impl WorkloadHandle {
     /// Lets all workers begin at once.
     pub fn start(&mut self) {
         for (worker, slot) in self.workers.iter_mut().zip(&*self.slots) {
-            worker.first = Counts::read(slot, worker.pid, worker.tid);
+            worker.first = Counts::new(slot, Account::read(worker.pid, worker.tid));
             worker.last = worker.first.clone();
         }
         self.released_ns = monotonic_ns();
@@ -127,7 +128,7 @@ impl WorkloadHandle {
         attributes::set_affinity(worker.tid, cpus).map_err(refused)?;
         let got = attributes::affinity(worker.tid).map_err(refused)?;
         // The kernel leaves away what the cpuset does not have.
-        let usable = self.cgroups.effective_cpus(worker.cgroup.as_deref())?;
+        let usable = account::usable_cpus(worker.pid).map_err(refused)?;
         let expected: CpuSet = cpus.iter().filter(|cpu| usable.contains(*cpu)).collect();
         worker.compare("affinity", &expected.to_string(), &got.to_string())?;
         self.workers[number].affinity = Some(cpus.clone());
@@ -169,7 +170,7 @@ impl WorkloadHandle {
         self.orders[0].phase.store(self.phase, Release);
         let each = self.workers.iter_mut().zip(&*self.slots);
         let reports = each.map(|(worker, slot)| {
-            let now = Counts::read(slot, worker.pid, worker.tid);
+            let now = Counts::new(slot, Account::read(worker.pid, worker.tid));
             let report = span.report(slot, &now, &worker.last, &mut worker.seen);
             worker.last = now;
             worker.sign(report, true)
@@ -184,16 +185,17 @@ impl WorkloadHandle {
     pub fn stop_and_collect(mut self) -> Result<Vec<WorkerReport>, Error> {
         self.check_alive()?;
         let stop_ns = monotonic_ns();
-        // What it takes a worker to end is not part of its work.
-        let counts: Vec<_> = self.counts();
+        // What it takes to ask the kernel, and a worker to end, is not part of its work.
+        self.orders[0].closed.store(true, Release);
+        let accounts: Vec<_> = self.workers.iter().map(|worker| Account::read(worker.pid, worker.tid)).collect();
         self.orders[0].stop.store(true, Release);
         self.programs().for_each(RunningProgram::terminate);
         self.reap(stop_ns);
         let mut programs = self.end_programs();
         let span = Span { from_ns: self.released_ns, to_ns: stop_ns, phase: None };
-        let each = self.workers.iter().zip(&*self.slots).zip(counts);
-        let reports = each.map(|((worker, slot), counts)| {
-            let now = counts.with_own_cpu_time(slot);
+        let each = self.workers.iter().zip(&*self.slots).zip(accounts);
+        let reports = each.map(|((worker, slot), account)| {
+            let now = Counts::new(slot, account).with_own_cpu_time(slot);
             let report = span.report(slot, &now, &worker.first, &mut LatencyHistogram::default());
             match programs.remove(&worker.pid) {
                 Some(program) => program.add_to(worker.sign(report, true)),
@@ -201,11 +203,6 @@ impl WorkloadHandle {
             }
         });
         Ok(reports.collect())
-    }
-
-    fn counts(&self) -> Vec<Counts> {
-        let each = self.workers.iter().zip(&*self.slots);
-        each.map(|(worker, slot)| Counts::read(slot, worker.pid, worker.tid)).collect()
     }
 
     /// A worker that ended by itself is one whose report would be a lie.
@@ -293,7 +290,7 @@ impl Worker {
         if asked == got {
             return Ok(());
         }
-        Err(Error::NotTaken { what, worker: self.to_string(), asked: asked.to_owned(), got: got.to_owned() })
+        Err(Error::NotTaken { what, whom: self.to_string(), asked: asked.to_owned(), got: got.to_owned() })
     }
 }
 

@@ -17,19 +17,22 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn read(slot: &Slot, pid: i32, tid: i32) -> Self {
+    pub(super) fn new(slot: &Slot, account: Account) -> Self {
         Self {
             work_units: slot.work_units.load(Relaxed),
             iterations: slot.iterations.load(Relaxed),
             migrations: slot.migrations.load(Relaxed),
-            account: Account::read(pid, tid),
+            account,
         }
     }
 
-    /// The worker's own count of its CPU time is exact, the kernel's lags by up to a tick while it runs.
+    /// The worker's own count of its CPU time, at the moment when its books were closed, is exact; the kernel's lags by up
+    /// to a tick while it runs.
     pub(super) fn with_own_cpu_time(mut self, slot: &Slot) -> Self {
-        if slot.ended.load(Acquire) {
-            self.account.cpu_time_ns = Some(slot.cpu_time_ns.load(Relaxed));
+        match slot.cpu_time_ns.load(Acquire) {
+            // It does not get to run.
+            0 => {}
+            cpu_time_ns => self.account.cpu_time_ns = Some(cpu_time_ns),
         }
         self
     }
@@ -81,24 +84,14 @@ impl Span {
         // First: what is closed after this look is in the book.
         let started = slot.started.load(Acquire);
         let ready_ns = if started { slot.ready_ns.load(Acquire) } else { self.from_ns };
-        let from_ns = if ready_ns == NO_WORK { self.to_ns } else { ready_ns };
+        let from_ns = if ready_ns == NO_WORK { self.to_ns } else { ready_ns.max(self.from_ns) };
         let open = Gap { length_ns: self.to_ns.saturating_sub(from_ns), from_ns, cpu: slot.cpu.load(Relaxed) as u32 };
         let book = match self.phase {
             None => Some(&slot.whole),
             Some(phase) => Some(&slot.phases[phase as usize % 2]).filter(|book| book.is_of(phase)),
         };
         let (closed, cpus) = book.map_or_else(Default::default, |book| (book.longest_gap.get(), book.cpus.get()));
-        let (open, closed) = (self.clip(open), self.clip(closed));
         (if open.length_ns > closed.length_ns { open } else { closed }, cpus)
-    }
-
-    fn clip(self, gap: Gap) -> Gap {
-        let from_ns = gap.from_ns.max(self.from_ns);
-        let to_ns = (gap.from_ns + gap.length_ns).min(self.to_ns);
-        if to_ns <= from_ns {
-            return Gap::default();
-        }
-        Gap { length_ns: to_ns - from_ns, from_ns, ..gap }
     }
 
     fn progress(self, slot: &Slot, iterations: u64) -> Progress {

@@ -10,6 +10,9 @@ use std::thread::sleep;
 
 const SHORT: Duration = Duration::from_millis(30);
 
+/// How late a worker on a loaded machine may see that its books are closed.
+const CLOSING_NS: u64 = 1_000_000_000;
+
 fn started(works: &[Work]) -> WorkloadHandle {
     let configs: Vec<_> = works.iter().map(|work| WorkloadConfig::outside(2, work.clone(), 1)).collect();
     let mut workload = WorkloadHandle::spawn(&CgroupManager::existing("/nowhere"), &configs).unwrap();
@@ -52,7 +55,7 @@ fn books_agree_with_each_other() {
     assert_eq!(reports.iter().map(|report| report.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
     for report in reports {
         assert!(report.stopped_in_time && report.work_units >= report.iterations && report.iterations > 0);
-        assert!(report.cpu_time_ns > 0 && report.cpu_time_ns <= report.wall_time_ns + 1_000_000_000);
+        assert!(report.cpu_time_ns > 0 && report.cpu_time_ns <= report.wall_time_ns + CLOSING_NS);
         assert!(report.longest_gap.length_ns > 0 && report.longest_gap.length_ns <= report.wall_time_ns);
         assert!(report.cpus_visited.contains(report.longest_gap.cpu));
         assert!(report.cpus_visited.len() as u64 <= report.migrations + 1);
@@ -80,9 +83,10 @@ fn phases_add_up() {
         assert!(each().map(|report| report.work_units).sum::<u64>() <= whole.work_units);
         assert!(each().map(|report| report.migrations).sum::<u64>() <= whole.migrations);
         assert!(each().all(|report| report.longest_gap.length_ns <= whole.longest_gap.length_ns));
-        assert!(each().all(|report| report.longest_gap.from_ns >= report.from_ns));
+        assert!(each().all(|report| report.longest_gap.from_ns >= report.from_ns && report.longest_gap.length_ns > 0));
         assert!(each().zip(each().skip(1)).all(|(a, b)| a.from_ns + a.wall_time_ns == b.from_ns));
         assert_eq!(whole.from_ns, phases[0][at].from_ns);
+        assert!(whole.cpus_visited.len() as u64 <= whole.migrations + 1);
     }
 }
 
