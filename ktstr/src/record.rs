@@ -154,6 +154,9 @@ pub struct TimeSplit {
     pub pack_ms: f64,
     /// From the machine's making to hello.
     pub boot_ms: f64,
+    /// The part of `boot_ms` until the guest's first process was up.
+    #[serde(default)]
+    pub up_ms: f64,
     /// From hello to the test binary's start.
     pub ready_ms: f64,
     /// The test binary's life.

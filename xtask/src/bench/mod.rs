@@ -53,7 +53,7 @@ enum Name {
     Ring,
     /// A test under software emulation
     Tcg,
-    /// From a machine's making to its guest's hello, for up to 252 CPUs, under software emulation
+    /// From a machine's making to its guest's first process, and to hello, for up to 252 CPUs, under software emulation
     Hello,
     /// The same for up to 64 CPUs on KVM in the lab
     HelloKvm,

@@ -161,7 +161,8 @@ impl Session {
         let spent_ms = self.clock.enter(next, clocks.clone()).as_secs_f64() * 1e3;
         let time = &mut self.seen.time;
         match ended {
-            Phase::Boot | Phase::Hello => time.boot_ms += spent_ms,
+            Phase::Boot => (time.boot_ms, time.up_ms) = (time.boot_ms + spent_ms, spent_ms),
+            Phase::Hello => time.boot_ms += spent_ms,
             Phase::Ready => time.ready_ms += spent_ms,
             Phase::Scenario => {
                 time.run_ms += spent_ms;
