@@ -40,6 +40,7 @@ pub use host::{
     console::last_lines,
     limits::{KernelLimit, check as check_kernel},
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
+    timers::kernel_timers,
 };
 pub use ktstr_macros::ktstr_test;
 pub use ktstr_presets::{PRESETS, Preset};

@@ -20,7 +20,7 @@ pub struct VmConfig {
     pub machine: Machine,
     /// Size of the reserved range.
     pub reserved_bytes: u64,
-    /// The kernel's timers, if they are known. Only emulation has a use for it.
+    /// The kernel's timers, if they are known. Emulation has a use for it, and KVM where vCPUs share host CPUs.
     pub timers: Option<KernelTimers>,
     /// Additions to the kernel command line.
     pub kargs: Vec<String>,

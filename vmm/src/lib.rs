@@ -34,5 +34,5 @@ pub use error::Error;
 pub use machine::{Exit, VcpuClock};
 pub use memory::{Backing, GuestRam, RamRegion};
 pub use serial_log::SerialLog;
-pub use timers::{KernelTimers, TimerCode};
+pub use timers::{ClockCode, KernelTimers, TimerCode};
 pub use vm::Vm;

@@ -1,4 +1,4 @@
-//! What an emulator knows of a kernel's timers, so that the kernel need not find it out.
+//! What a machine knows of a kernel's timers, so that the kernel need not find it out or wait for it.
 //!
 //! Measuring a timer means to wait for another one with PAUSE, and each PAUSE of one emulated CPU is a turn for all others.
 
@@ -9,8 +9,20 @@ use std::num::NonZeroU32;
 pub struct KernelTimers {
     /// Timer ticks a second (`CONFIG_HZ`).
     pub hz: NonZeroU32,
-    /// Where its code keeps them, if its symbols tell.
+    /// Where its code keeps them, if its symbols tell. For software emulation.
     pub code: Option<TimerCode>,
+    /// How it comes to use its clock, if its symbols tell. For KVM, where vCPUs share host CPUs.
+    pub clock: Option<ClockCode>,
+}
+
+/// Guest-virtual addresses, as in [`TimerCode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockCode {
+    /// The function `smp_init` (kernel/smp.c), with which the boot CPU starts the others.
+    pub smp_init: u64,
+    /// The function `clocksource_done_booting` (kernel/time/clocksource.c), with which the kernel takes the best clock that it
+    /// has and will use a better one as soon as it is registered; calling it twice is as good as once.
+    pub clocksource_done_booting: u64,
 }
 
 /// Guest-virtual addresses in a kernel that has not been moved by KASLR, as in a direct boot of its ELF file.
@@ -24,4 +36,14 @@ pub struct TimerCode {
     /// The variable `finished_booting` (kernel/time/clocksource.c): whether a clock is used once it is registered, rather than
     /// at the end of the boot. Until then all CPUs tick, idle ones too. Four bytes.
     pub finished_booting: u64,
+}
+
+/// Where a kernel's image is mapped (arch/x86/include/asm/page_64_types.h, `__START_KERNEL_map`): its first byte stands for
+/// guest-physical address 0 as long as the image is where its ELF file says.
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// Where `bytes` of a kernel's image are in the RAM that starts at address 0 and has `ram_bytes`; `None` when they are not
+/// there.
+pub(crate) fn image_gpa(gva: u64, bytes: u64, ram_bytes: u64) -> Option<u64> {
+    gva.checked_sub(KERNEL_MAP).filter(|gpa| gpa + bytes <= ram_bytes)
 }

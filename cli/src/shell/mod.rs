@@ -99,7 +99,7 @@ fn session(args: &Args) -> Result<u8> {
         kargs: settings.kargs.clone(),
         seed: settings.seed,
         accel,
-        timers: None,
+        timers: ktstr::kernel_timers(&kernel),
         placement: None,
         pace: Pace::Host,
     };

@@ -18,4 +18,4 @@ pub(crate) mod run;
 mod session;
 mod share;
 mod symbols;
-mod timers;
+pub(crate) mod timers;

@@ -16,7 +16,8 @@ use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::programs::GUEST_SEARCH_PATH;
 use crate::host::reason::reason;
 use crate::host::session::{self, SessionError};
-use crate::host::{symbols, timers};
+use crate::host::symbols;
+use crate::host::timers::kernel_timers;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 use crate::settings::{Settings, SettingsError, runs_dir};
 use crate::spec::TestSpec;
@@ -176,7 +177,7 @@ fn run_machine(
         initramfs: boot.path.clone(),
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
-        timers: if *accel == Chosen::Tcg { timers::of(kernel) } else { None },
+        timers: kernel_timers(kernel),
         kargs: spec.kargs.iter().map(|word| (*word).to_owned()).chain(settings.kargs.clone()).collect(),
         seed: settings.seed,
         accel: *accel,

@@ -2,6 +2,7 @@
 
 use super::cpuid::{self, CpuIdTemplate};
 use super::devices::Ports;
+use super::early_clock::EarlyClock;
 use super::limits::Limits;
 use super::threads::VcpuThreads;
 use super::{Error, acpi, boot, exits, system, vcpu};
@@ -53,7 +54,7 @@ impl KvmMachine {
     ) -> Result<Self, crate::Error> {
         let topology = config.machine.topology;
         let (kvm, supported, ids) = host_for(topology)?;
-        let cmdline = crate::cmdline::build(config, &kernel_words(&ids, host_cpus::usable().len()))?;
+        let cmdline = crate::cmdline::build(config, &kernel_words(&ids, shares(&ids, host_cpus::usable().len())))?;
         let template = CpuIdTemplate::new(&supported, topology);
         Ok(Self::build(&kvm, config, (&ids, template), ram, &cmdline, (console, control), placing)?)
     }
@@ -82,9 +83,10 @@ impl KvmMachine {
         if let Some(boot_vcpu) = vcpus.first() {
             vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
         }
+        let clock = early_clock(config, ids, ram);
         let ports = Arc::new(Ports::new(&vm, console, control)?);
         let places = placing.as_ref().map(|(plan, _)| plan.places()).unwrap_or_default();
-        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places)?;
+        let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places, clock)?;
         if let Some((plan, report)) = placing {
             plan.book_threads(report, placed);
         }
@@ -142,15 +144,26 @@ fn host_for(topology: Topology) -> Result<(Kvm, Vec<kvm_cpuid_entry2>, ApicIds),
     Ok((kvm, supported, ids))
 }
 
+/// Whether vCPUs must wait for each other to get to a CPU of the host.
+fn shares(ids: &ApicIds, host_cpus: usize) -> bool {
+    ids.all().count() > host_cpus
+}
+
+/// The clock in good time where idle vCPUs that tick would keep others waiting.
+fn early_clock(config: &VmConfig, ids: &ApicIds, ram: &GuestRam) -> Option<EarlyClock> {
+    let code = config.timers?.clock.filter(|_| shares(ids, host_cpus::usable().len()))?;
+    EarlyClock::set(&code, ram)
+}
+
 /// What this backend adds to the kernel command line.
-fn kernel_words(ids: &ApicIds, host_cpus: usize) -> Vec<String> {
+fn kernel_words(ids: &ApicIds, shares_host_cpus: bool) -> Vec<String> {
     // There is no bus to be looked for.
     let mut words = vec!["no_timer_check".to_owned(), "pci=off".to_owned()];
     if ids.max() >= FIRST_WIDE_APIC_ID {
         // KVM's interrupt controller for devices reaches only the first 255 CPUs.
         words.push("irqaffinity=0-7".to_owned());
     }
-    if ids.all().count() > host_cpus {
+    if shares_host_cpus {
         // CPUs that were all started at once spin until their turn comes, and take the host's from the one that has it.
         words.push("cpuhp.parallel=0".to_owned());
     }
@@ -242,7 +255,7 @@ mod tests {
     fn only_cpus_that_must_share_are_started_one_by_one() {
         let ids = ApicIds::new(Topology::new(2, 4, 1));
         for (host_cpus, expected) in [(1, true), (7, true), (8, false), (64, false)] {
-            let words = kernel_words(&ids, host_cpus);
+            let words = kernel_words(&ids, shares(&ids, host_cpus));
             assert_eq!(words.contains(&"cpuhp.parallel=0".to_owned()), expected, "{host_cpus} host CPUs: {words:?}");
         }
     }

@@ -9,6 +9,7 @@ mod acpi;
 pub(crate) mod boot;
 mod cpuid;
 mod devices;
+mod early_clock;
 mod error;
 mod exits;
 mod join;

@@ -1,6 +1,7 @@
 //! The threads that run the vCPUs: made early, let go at once, and always brought back.
 
 use super::devices::Ports;
+use super::early_clock::EarlyClock;
 use super::join::{self, RETRY};
 use super::kick::Kick;
 use super::{Error, vcpu};
@@ -28,6 +29,8 @@ struct Shared {
     /// Set once, when all vCPUs must leave the guest.
     over: AtomicBool,
     exit: Mutex<Option<Exit>>,
+    /// The trap in the kernel, if it has one.
+    clock: Option<EarlyClock>,
     /// What the guest runs on stays mapped as long as any thread may run it.
     _ram: GuestRam,
 }
@@ -70,7 +73,7 @@ impl Shared {
 
     fn run(&self, number: usize, vcpu: &mut VcpuFd, ports: &Ports) {
         if self.wait_for_start()
-            && let Some(exit) = vcpu::run(vcpu, ports, || self.over.load(Ordering::Relaxed))
+            && let Some(exit) = vcpu::run(vcpu, ports, self.clock.as_ref(), || self.over.load(Ordering::Relaxed))
         {
             lock(&self.exit).get_or_insert(exit);
             self.end();
@@ -102,6 +105,7 @@ impl VcpuThreads {
         ports: &Arc<Ports>,
         ram: &GuestRam,
         places: &[Place],
+        clock: Option<EarlyClock>,
     ) -> Result<(Self, Vec<Placed>), Error> {
         let slots = vcpus.iter().map(|vcpu| Ok(Slot { kick: Kick::new(vcpu)?, last_clock: Mutex::new(None) }));
         let shared = Shared {
@@ -110,6 +114,7 @@ impl VcpuThreads {
             changed: Condvar::new(),
             over: AtomicBool::new(false),
             exit: Mutex::new(None),
+            clock,
             _ram: ram.clone(),
         };
         let count = vcpus.len();

@@ -1,6 +1,7 @@
 //! One vCPU: its first state, and the loop that runs it.
 
 use super::devices::Ports;
+use super::early_clock::EarlyClock;
 use super::{Error, registers};
 use crate::layout::{BOOT_GDT_GPA, BOOT_PAGE_TABLES_GPA, BOOT_PARAMS_GPA};
 use crate::machine::Exit;
@@ -84,9 +85,17 @@ pub(super) fn enter_kernel(vcpu: &VcpuFd, entry_gpa: u64) -> Result<(), Error> {
 }
 
 /// Runs a vCPU until `stop` says so, which gives `None`, or the machine is over.
-pub(super) fn run(vcpu: &mut VcpuFd, ports: &Ports, stop: impl Fn() -> bool) -> Option<Exit> {
+pub(super) fn run(
+    vcpu: &mut VcpuFd,
+    ports: &Ports,
+    clock: Option<&EarlyClock>,
+    stop: impl Fn() -> bool,
+) -> Option<Exit> {
     while !stop() {
         let over = match vcpu.run() {
+            Ok(VcpuExit::IoOut(port, _)) if clock.is_some_and(|clock| clock.may_be_at(port)) => {
+                clock.and_then(|clock| clock.reached(vcpu).err()).map(|error| Exit::Broken(error.to_string()))
+            }
             Ok(VcpuExit::IoOut(port, bytes)) => match ports.write(port, bytes) {
                 Ok(over) => over,
                 Err(error) => Some(Exit::Broken(error.to_string())),

@@ -4,7 +4,7 @@
 use super::args::ICOUNT_SHIFT;
 use super::{Version, interface};
 use crate::memfd;
-use crate::timers::{KernelTimers, TimerCode};
+use crate::timers::{KernelTimers, TimerCode, image_gpa};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,9 +21,8 @@ const TURN_NS: u64 = 500_000;
 /// Counts a second of the emulated TSC under `-icount` and of the local APIC's timer (hw/intc/apic.c): nanoseconds.
 pub(super) const TIMER_HZ: u64 = 1_000_000_000;
 
-/// Where a kernel's image is mapped (arch/x86/include/asm/page_64_types.h, `__START_KERNEL_map`): its first byte stands for
-/// guest-physical address 0 as long as the image is where its ELF file says.
-const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// Size of each of the kernel's variables.
+const VARIABLE_BYTES: u64 = 4;
 
 /// What the plugin is to do in a QEMU of some release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,15 +79,10 @@ impl<'a> Tasks<'a> {
 fn stores(option: &mut String, (ram, ram_bytes): (RawFd, u64), hz: u64, code: &TimerCode) {
     let _ = write!(option, ",ram={ram},place={}", code.tsc_init.cast_signed());
     for (variable, value) in [(code.lapic_timer_period, TIMER_HZ / hz), (code.finished_booting, 1)] {
-        if let Some(gpa) = variable_gpa(variable, ram_bytes) {
+        if let Some(gpa) = image_gpa(variable, VARIABLE_BYTES, ram_bytes) {
             let _ = write!(option, ",offset={gpa},value={value}");
         }
     }
-}
-
-/// Where a variable of four bytes is in the RAM that starts at address 0 and has `ram_bytes`; `None` when it is not there.
-fn variable_gpa(gva: u64, ram_bytes: u64) -> Option<u64> {
-    gva.checked_sub(KERNEL_MAP).filter(|gpa| gpa + 4 <= ram_bytes)
 }
 
 #[cfg(test)]
@@ -105,7 +99,7 @@ mod tests {
     };
 
     fn timers(code: Option<TimerCode>) -> KernelTimers {
-        KernelTimers { hz: 250.try_into().unwrap(), code }
+        KernelTimers { hz: 250.try_into().unwrap(), code, clock: None }
     }
 
     fn check(code: Option<TimerCode>, ram_bytes: u64, expected: &str) {

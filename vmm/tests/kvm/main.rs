@@ -7,6 +7,7 @@
 
 mod bare;
 mod clocks;
+mod early_clock;
 mod init;
 mod limits;
 mod placement;

@@ -84,7 +84,7 @@ pub(super) fn config(bed: &Bed, initramfs: &Path) -> VmConfig {
         initramfs: initramfs.to_owned(),
         machine: Machine::new(Topology::new(1, 2, 1), 544 << 20),
         reserved_bytes: 64 << 20,
-        timers: None,
+        timers: ktstr::kernel_timers(&bed.kernel),
         kargs: Vec::new(),
         seed: 1,
         accel: Chosen::Kvm,
