@@ -4,6 +4,7 @@
 //! before it starts.
 
 pub mod cargo;
+pub mod compare;
 mod junit;
 pub mod kernel;
 mod ktap;

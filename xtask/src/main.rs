@@ -12,7 +12,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_cli::setup::{self, Group};
-use ktstr_cli::{kernel, report, shell, test as tests};
+use ktstr_cli::{compare, kernel, report, shell, test as tests};
 use std::process::ExitCode;
 
 /// The project's own chores
@@ -32,6 +32,7 @@ enum Verb {
     Fuzz(fuzz::Args),
     Kernel(kernel::Args),
     Report(report::Args),
+    Compare(compare::Args),
     Shell(shell::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
@@ -53,6 +54,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Fuzz(args) => fuzz::run(args),
         Verb::Kernel(args) => kernel::run(args),
         Verb::Report(args) => report::run(args),
+        Verb::Compare(args) => Ok(compare::run(args)),
         Verb::Shell(args) => Ok(shell::run(args)),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;

@@ -17,6 +17,7 @@ enum Verb {
     Test(ktstr_cli::test::Args),
     Kernel(ktstr_cli::kernel::Args),
     Report(ktstr_cli::report::Args),
+    Compare(ktstr_cli::compare::Args),
     Shell(ktstr_cli::shell::Args),
 }
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => ktstr_cli::test::run(&args, &ktstr_cli::test::Scope::default()),
         Verb::Kernel(args) => ktstr_cli::kernel::run(&args),
         Verb::Report(args) => ktstr_cli::report::run(&args),
+        Verb::Compare(args) => Ok(ktstr_cli::compare::run(&args)),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
     };
     result.unwrap_or_else(|error| {

@@ -14,12 +14,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Report(ktstr_cli::report::Args),
+    Compare(ktstr_cli::compare::Args),
     Shell(ktstr_cli::shell::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Report(args) => ktstr_cli::report::run(&args),
+        Verb::Compare(args) => Ok(ktstr_cli::compare::run(&args)),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
     };
     result.unwrap_or_else(|error| {
