@@ -21,7 +21,7 @@ fn missing_program_is_inconclusive() {
 }
 
 /// Messages between four tasks, for as long as that takes, beside a worker of our own; real programs of Debian's.
-#[ktstr_test(cores = 2, programs = ["hackbench"])]
+#[ktstr_test(cores = 2, gauntlet = false, programs = ["hackbench"])]
 fn hackbench_tells_its_time(ctx: &Ctx) -> Result<AssertResult> {
     let program = Program::new("hackbench").args(["-g", "1", "-f", "2", "-l", "50", "-s", "100"]);
     let work = Work::new(WorkType::Program(program.metric("hackbench_s", r"Time: ([0-9.]+)"))).workers(1).nice(5);

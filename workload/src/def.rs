@@ -72,6 +72,11 @@ impl Work {
         self
     }
 
+    /// How many workers that are: as many as it says, or the number nearest to `by_default` that its work type takes.
+    pub fn count(&self, by_default: u32) -> u32 {
+        self.workers.unwrap_or_else(|| self.work_type.team_size().fit(by_default))
+    }
+
     /// Their scheduling policy.
     #[must_use]
     pub fn sched_policy(mut self, policy: SchedPolicy) -> Self {

@@ -29,4 +29,4 @@ pub use program::{Metric, Program, ProgramEnd, ProgramReport};
 pub use report::{Gap, Progress, RunSegment, WorkerReport};
 pub use spawn::{WorkloadConfig, WorkloadHandle};
 pub use spec::{AffinityKind, CpusetSpec, SchedPolicy, WorkerKind};
-pub use work_type::{Phase, WorkType};
+pub use work_type::{Channel, Phase, TeamSize, WorkType};

@@ -56,10 +56,68 @@ pub enum WorkType {
         /// How much memory.
         bytes: u64,
     },
+    /// Pairs that pass a byte back and forth through pipes and compute before each pass.
+    PipeIo,
+    /// The same, and instead of computing each touches every cache line of its own memory.
+    CachePipe {
+        /// How much memory.
+        bytes: u64,
+    },
+    /// Pairs that wake each other by turns (futex(2)) and compute in between.
+    FutexPingPong,
+    /// Teams in which one wakes all others at once, and goes on when each of them has computed.
+    FutexFanOut {
+        /// How many others.
+        fan_out: u32,
+    },
+    /// The first worker wakes all others at once; one of them gets what there is to be done.
+    ThunderingHerd,
+    /// All want one lock, which is passed on in the order of asking, and its holder lets others run while it holds it.
+    LockConvoy,
+    /// Teams of three on one CPU each, with priorities 1, 2 and 3 of `SCHED_FIFO` that they give themselves. The high one
+    /// wants a lock that the low one often holds while the medium one computes; the lock inherits priorities. What the
+    /// high one measures as wake latency is how long it waits for the lock.
+    PriorityInversion,
+    /// Message threads that hand requests to their worker threads one by one, and worker threads that compute for a
+    /// request and wait for the next: schbench. What a worker thread measures as wake latency is from its being woken with
+    /// a request to when it ran.
+    SchbenchLike {
+        /// Message threads, each with worker threads of its own.
+        message_threads: u32,
+        /// Worker threads of each message thread.
+        worker_threads: u32,
+    },
+    /// Groups in which every sender sends messages of 100 bytes to every receiver: hackbench. Receivers measure wake
+    /// latencies.
+    HackbenchLike {
+        /// Groups.
+        groups: u32,
+        /// Senders of a group, and as many receivers.
+        fds: u32,
+        /// What they send through.
+        channel: Channel,
+    },
+    /// Takes one CPU after the other of those that it was given offline and back. CPU 0 stays online.
+    CpuHotplug {
+        /// How long a CPU is offline.
+        offline: Duration,
+        /// How long all are online before the next one goes.
+        online: Duration,
+    },
     /// One after the other, again and again.
     Sequence(Vec<Phase>),
     /// Runs a program of the host.
     Program(Program),
+}
+
+/// What the workers of [`WorkType::HackbenchLike`] send through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Channel {
+    /// Pairs of stream sockets (unix(7)).
+    #[default]
+    Sockets,
+    /// Pipes (pipe(7)).
+    Pipes,
 }
 
 /// A part of a [`WorkType::Sequence`].
@@ -93,6 +151,16 @@ impl WorkType {
             Self::ForkExit => "fork_exit",
             Self::AffinityChurn => "affinity_churn",
             Self::NumaMigration { .. } => "numa_migration",
+            Self::PipeIo => "pipe_io",
+            Self::CachePipe { .. } => "cache_pipe",
+            Self::FutexPingPong => "futex_ping_pong",
+            Self::FutexFanOut { .. } => "futex_fan_out",
+            Self::ThunderingHerd => "thundering_herd",
+            Self::LockConvoy => "lock_convoy",
+            Self::PriorityInversion => "priority_inversion",
+            Self::SchbenchLike { .. } => "schbench_like",
+            Self::HackbenchLike { .. } => "hackbench_like",
+            Self::CpuHotplug { .. } => "cpu_hotplug",
             Self::Sequence(_) => "sequence",
             Self::Program(_) => PROGRAM,
         }
@@ -103,7 +171,22 @@ impl WorkType {
         Self::all().into_iter().find(|work_type| work_type.name() == name)
     }
 
-    /// One of each kind that needs nothing but the machine, with parameters that make sense on any machine.
+    /// How many workers of one group it takes.
+    pub fn team_size(&self) -> TeamSize {
+        match self {
+            Self::PipeIo | Self::CachePipe { .. } | Self::FutexPingPong => TeamSize::MultipleOf(2),
+            Self::FutexFanOut { fan_out } => TeamSize::MultipleOf(fan_out.saturating_add(1)),
+            Self::ThunderingHerd | Self::LockConvoy => TeamSize::AtLeast(2),
+            Self::PriorityInversion => TeamSize::MultipleOf(3),
+            Self::SchbenchLike { message_threads, worker_threads } => {
+                TeamSize::Exactly(message_threads.saturating_mul(worker_threads.saturating_add(1)))
+            }
+            Self::HackbenchLike { groups, fds, .. } => TeamSize::Exactly(groups.saturating_mul(*fds).saturating_mul(2)),
+            _ => TeamSize::Any,
+        }
+    }
+
+    /// One of each kind that needs and changes nothing but workers, with parameters that make sense on any machine.
     pub fn all() -> Vec<Self> {
         let ms = Duration::from_millis;
         vec![
@@ -118,6 +201,15 @@ impl WorkType {
             Self::ForkExit,
             Self::AffinityChurn,
             Self::NumaMigration { bytes: 256 << 10 },
+            Self::PipeIo,
+            Self::CachePipe { bytes: 64 << 10 },
+            Self::FutexPingPong,
+            Self::FutexFanOut { fan_out: 3 },
+            Self::ThunderingHerd,
+            Self::LockConvoy,
+            Self::PriorityInversion,
+            Self::SchbenchLike { message_threads: 1, worker_threads: 3 },
+            Self::HackbenchLike { groups: 1, fds: 2, channel: Channel::Sockets },
             Self::Sequence(vec![Phase::new(Self::CpuSpin, ms(10)), Phase::new(Self::YieldHeavy, ms(10))]),
         ]
     }
@@ -128,8 +220,16 @@ impl WorkType {
         match self {
             Self::Bursty { burst, sleep } if *burst == zero && *sleep == zero => Some("burst and sleep are both zero"),
             Self::TimerPeriodic { period, .. } if *period == zero => Some("the period is zero"),
-            Self::CachePressure { bytes: 0 } | Self::CacheYield { bytes: 0 } | Self::NumaMigration { bytes: 0 } => {
-                Some("it has no memory to touch")
+            Self::CachePressure { bytes: 0 }
+            | Self::CacheYield { bytes: 0 }
+            | Self::CachePipe { bytes: 0 }
+            | Self::NumaMigration { bytes: 0 } => Some("it has no memory to touch"),
+            Self::FutexFanOut { fan_out: 0 } => Some("there is nobody to be woken"),
+            Self::SchbenchLike { message_threads: 0, .. } | Self::SchbenchLike { worker_threads: 0, .. } => {
+                Some("it takes a message thread and a worker thread at least")
+            }
+            Self::HackbenchLike { groups: 0, .. } | Self::HackbenchLike { fds: 0, .. } => {
+                Some("it takes a group and a sender at least")
             }
             Self::Sequence(phases) if phases.iter().all(|phase| phase.duration == zero) => {
                 Some("the sequence takes no time")
@@ -137,10 +237,54 @@ impl WorkType {
             Self::Sequence(phases) => phases.iter().find_map(|phase| match &phase.work_type {
                 Self::Sequence(_) => Some("a sequence cannot have a sequence in it"),
                 Self::Program(_) => Some("a sequence cannot have a program in it"),
+                other if other.team_size() != TeamSize::Any => {
+                    Some("a sequence cannot have work in it that takes a team")
+                }
                 other => other.fault(),
             }),
             _ => None,
         }
+    }
+}
+
+/// How many workers of one group a work type takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TeamSize {
+    /// Each works alone.
+    Any,
+    /// This many, or more.
+    AtLeast(u32),
+    /// Whole teams of this many.
+    MultipleOf(u32),
+    /// This many, by its parameters.
+    Exactly(u32),
+}
+
+impl TeamSize {
+    /// The number that fits and is nearest to `wanted` from above.
+    pub fn fit(self, wanted: u32) -> u32 {
+        match self {
+            Self::Any => wanted,
+            Self::AtLeast(least) => wanted.max(least),
+            Self::MultipleOf(team) => wanted.max(1).next_multiple_of(team),
+            Self::Exactly(count) => count,
+        }
+    }
+
+    /// What is wrong with this number of workers; none at all are no team that could be wrong.
+    pub(crate) fn fault(self, workers: u32) -> Option<&'static str> {
+        if workers == 0 || self.fit(workers) == workers {
+            return None;
+        }
+        Some(match self {
+            Self::Any => return None,
+            Self::AtLeast(_) => "it takes two workers or more",
+            Self::MultipleOf(2) => "its workers come in pairs: an odd number of them does not do",
+            Self::MultipleOf(_) => {
+                "its workers come in teams: one that wakes and those that it wakes, or three priorities"
+            }
+            Self::Exactly(_) => "its parameters say how many workers it has: leave `workers` away",
+        })
     }
 }
 
@@ -155,6 +299,20 @@ mod tests {
             assert_eq!(work_type.fault(), None);
         }
         assert_eq!(WorkType::by_name("nothing"), None);
+    }
+
+    #[test]
+    fn teams_are_whole() {
+        let check = |size: TeamSize, fits: u32, not: u32| {
+            assert_eq!((size.fit(fits), size.fault(fits), size.fault(0)), (fits, None, None));
+            assert!(size.fault(not).is_some() && size.fault(size.fit(not)).is_none(), "{size:?}");
+        };
+        check(WorkType::PipeIo.team_size(), 4, 3);
+        check(WorkType::FutexFanOut { fan_out: 4 }.team_size(), 10, 6);
+        check(WorkType::LockConvoy.team_size(), 7, 1);
+        check(WorkType::SchbenchLike { message_threads: 2, worker_threads: 4 }.team_size(), 10, 5);
+        check(WorkType::HackbenchLike { groups: 2, fds: 3, channel: Channel::Pipes }.team_size(), 12, 2);
+        assert_eq!(WorkType::CpuSpin.team_size().fault(1), None);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Surroundings<'_> {
     }
 
     fn resolved(&self, op: &Op) -> Result<Op, Refused> {
-        let counted = |work: &Work| work.clone().workers(work.workers.unwrap_or(self.workers_per_cgroup));
+        let counted = |work: &Work| work.clone().workers(work.count(self.workers_per_cgroup));
         Ok(match op {
             Op::SetCpuset { cgroup, cpus } => {
                 let cpus = cpus.resolve(self.machine).map_err(|error| Refused::NoCpus(error.to_string()))?;

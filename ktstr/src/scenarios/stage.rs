@@ -139,7 +139,7 @@ impl<'a> Stage<'a> {
     }
 
     fn spawn(&mut self, cgroup: &str, work: &Work) -> Result<()> {
-        let workers = work.workers.unwrap_or(self.ctx.workers_per_cgroup());
+        let workers = work.count(self.ctx.workers_per_cgroup());
         let seed = self.random.u64(..);
         let config = WorkloadConfig::new(cgroup, workers, work.clone(), seed);
         let handle = WorkloadHandle::spawn(self.ctx.cgroups(), &[config])?;

@@ -26,7 +26,7 @@ impl WorkloadHandle {
     /// Makes the workers of one configuration. On an error they end with the handle.
     pub(super) fn spawn_group(&mut self, config: &WorkloadConfig) -> Result<(), Error> {
         let (work, count) = (&config.work, config.workers as usize);
-        if let Some(fault) = work::fault(work, count) {
+        if let Some(fault) = work::fault(work, config.workers) {
             return Err(Error::BadWork { work_type: work.work_type.clone(), fault });
         }
         let first = self.workers.len();

@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_millis(30);
 const CLOSING_NS: u64 = 1_000_000_000;
 
 fn started(works: &[Work]) -> WorkloadHandle {
-    let configs: Vec<_> = works.iter().map(|work| WorkloadConfig::outside(2, work.clone(), 1)).collect();
+    let configs: Vec<_> = works.iter().map(|work| WorkloadConfig::outside(work.count(2), work.clone(), 1)).collect();
     let mut workload = WorkloadHandle::spawn(&CgroupManager::existing("/nowhere"), &configs).unwrap();
     workload.start();
     workload
@@ -221,7 +221,8 @@ fn what_is_asked_of_a_worker_is_so() {
 
 #[test]
 fn every_work_type_goes_round_and_stops_when_told() {
-    for work_type in WorkType::all() {
+    // Real-time priorities are for guests.
+    for work_type in WorkType::all().into_iter().filter(|work_type| *work_type != WorkType::PriorityInversion) {
         let works = both().map(|work| work.work_type(work_type.clone()));
         let mut workload = started(&works);
         let name = work_type.name();
@@ -261,6 +262,9 @@ fn work_that_cannot_be_done_is_refused() {
     let config = WorkloadConfig::outside(1, Work::new(WorkType::CachePressure { bytes: 0 }), 1);
     let error = WorkloadHandle::spawn(&CgroupManager::existing("/nowhere"), &[config]).unwrap_err().to_string();
     assert_eq!(error, "no worker can do CachePressure { bytes: 0 }: it has no memory to touch");
+    let config = WorkloadConfig::outside(3, Work::new(WorkType::PipeIo), 1);
+    let error = WorkloadHandle::spawn(&CgroupManager::existing("/nowhere"), &[config]).unwrap_err().to_string();
+    assert_eq!(error, "no worker can do PipeIo: its workers come in pairs: an odd number of them does not do");
     let mut workload = started(&[Work::new(WorkType::CachePressure { bytes: u64::MAX / 2 })]);
     let error = loop {
         match workload.snapshot() {
@@ -269,4 +273,18 @@ fn work_that_cannot_be_done_is_refused() {
         }
     };
     assert!(error.contains("(cache_pressure: Cannot allocate memory"), "{error}");
+}
+
+#[test]
+fn a_team_that_waits_for_one_that_does_not_run_stops_all_the_same() {
+    for work_type in [WorkType::PipeIo, WorkType::FutexFanOut { fan_out: 3 }, WorkType::LockConvoy] {
+        let workload = started(&[Work::new(work_type.clone())]);
+        await_work(&workload);
+        let stopped = workload.pids()[1];
+        signal(stopped, libc::SIGSTOP);
+        sleep(SHORT);
+        let reports = workload.stop_and_collect().unwrap();
+        let in_time = |report: &WorkerReport| report.stopped_in_time == (report.pid != stopped);
+        assert!(reports.iter().all(in_time), "{work_type:?}");
+    }
 }

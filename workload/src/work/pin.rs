@@ -9,12 +9,10 @@ const MASK_BYTES: usize = 1024;
 /// Units of work that are done on each CPU.
 const UNITS: u64 = 16;
 
-type Mask = [u8; MASK_BYTES];
+pub(super) type Mask = [u8; MASK_BYTES];
 
 pub(super) fn churn(meter: &mut Meter<'_>) -> io::Result<()> {
-    let mut all: Mask = [0; MASK_BYTES];
-    // SAFETY: room for a mask of this size.
-    done(unsafe { libc::sched_getaffinity(0, MASK_BYTES, all.as_mut_ptr().cast()) }.into())?;
+    let all = allowed()?;
     let has = |cpu: &usize| all[cpu / 8] >> (cpu % 8) & 1 != 0;
     while meter.goes_on() {
         for cpu in (0..MASK_BYTES * 8).filter(has) {
@@ -34,7 +32,15 @@ pub(super) fn churn(meter: &mut Meter<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn set(mask: &Mask) -> io::Result<i64> {
+/// The CPUs that this worker was given.
+pub(super) fn allowed() -> io::Result<Mask> {
+    let mut all: Mask = [0; MASK_BYTES];
+    // SAFETY: room for a mask of this size.
+    done(unsafe { libc::sched_getaffinity(0, MASK_BYTES, all.as_mut_ptr().cast()) }.into())?;
+    Ok(all)
+}
+
+pub(super) fn set(mask: &Mask) -> io::Result<i64> {
     // SAFETY: a mask of this size; the kernel takes any alignment.
     done(unsafe { libc::sched_setaffinity(0, MASK_BYTES, mask.as_ptr().cast()) }.into())
 }

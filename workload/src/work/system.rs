@@ -1,7 +1,8 @@
 //! System calls that several kinds of work make.
 
 use std::io;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::AtomicU32;
 
 /// Memory of this process alone, zero at first, which is given back when the value goes.
 pub(super) struct Memory {
@@ -47,6 +48,18 @@ pub(super) fn sleep_until(due_ns: u64) {
     let due = libc::timespec { tv_sec: (due_ns / 1_000_000_000) as i64, tv_nsec: (due_ns % 1_000_000_000) as i64 };
     // SAFETY: a live timespec; an absolute sleep leaves no rest to be written.
     unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &due, null_mut()) };
+}
+
+/// Sleeps until somebody wakes the word, unless it is not `expected` (any more), or until a signal comes.
+pub(super) fn futex_wait(word: &AtomicU32, expected: u32) {
+    // SAFETY: a live word and no time-out.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, null::<u8>()) };
+}
+
+/// Wakes up to `count` that sleep on the word.
+pub(super) fn futex_wake(word: &AtomicU32, count: u32) {
+    // SAFETY: a live word; the operation takes no other pointer.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
 
 /// The result of a system call that tells errors by -1.
