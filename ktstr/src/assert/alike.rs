@@ -2,7 +2,10 @@
 
 use ktstr_workload::WorkerReport;
 
-/// Workers of one cgroup that do the same and are scheduled by the same rules, in the order of their reports; those that
+/// Beginning and end of workers that were there together differ by at most this share of their time.
+const SAME_TIME_SHARE: f64 = 0.05;
+
+/// Workers of one cgroup that do the same at the same time and are scheduled by the same rules, in the order of their reports; those that
 /// were not there in the time that was measured are left out, and so are programs, which may do anything.
 pub(super) fn groups(reports: &[WorkerReport]) -> Vec<Vec<&WorkerReport>> {
     let mut groups: Vec<Vec<&WorkerReport>> = Vec::new();
@@ -29,7 +32,18 @@ pub(super) fn is_busy(report: &WorkerReport) -> bool {
 
 fn are_alike(one: &WorkerReport, other: &WorkerReport) -> bool {
     let rules = |report: &WorkerReport| (report.policy, report.nice);
-    one.cgroup == other.cgroup && one.work == other.work && rules(one) == rules(other) && one.affinity == other.affinity
+    one.cgroup == other.cgroup
+        && one.work == other.work
+        && rules(one) == rules(other)
+        && one.affinity == other.affinity
+        && are_together(one, other)
+}
+
+/// Those that came earlier or stayed longer may have had fewer others beside them.
+fn are_together(one: &WorkerReport, other: &WorkerReport) -> bool {
+    let end_ns = |report: &WorkerReport| report.from_ns + report.wall_time_ns;
+    let most_ns = (one.wall_time_ns as f64 * SAME_TIME_SHARE) as u64;
+    one.from_ns.abs_diff(other.from_ns) <= most_ns && end_ns(one).abs_diff(end_ns(other)) <= most_ns
 }
 
 #[cfg(test)]
@@ -50,9 +64,10 @@ mod tests {
             WorkerReport { affinity: Some([1].into_iter().collect()), ..a() },
             worker("b", 0),
             WorkerReport { wall_time_ns: 0, ..a() },
-            a(),
+            WorkerReport { from_ns: a().from_ns + 101_000_000, ..a() },
+            WorkerReport { wall_time_ns: a().wall_time_ns - 99_000_000, ..a() },
         ];
         let counts: Vec<usize> = groups(&reports).iter().map(Vec::len).collect();
-        assert_eq!(counts, [3, 1, 1, 1, 1, 1]);
+        assert_eq!(counts, [3, 1, 1, 1, 1, 1, 1]);
     }
 }

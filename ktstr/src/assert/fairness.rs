@@ -5,6 +5,9 @@ use super::found::{Found, Look, exceeds, who, whole};
 use crate::verdict::Finding;
 use ktstr_workload::WorkerReport;
 
+/// Shares of a shorter time say more of when each worker had its turn than of what it gets.
+const FAIR_AFTER_NS: u64 = 500_000_000;
+
 const NO_TWO: &str = "no two workers are alike";
 
 /// CPU shares of workers that are alike. It is charged to the host when the host took as much from a vCPU as the spread is
@@ -14,9 +17,11 @@ pub(super) fn max_spread(limit_pct: f64, reports: &[WorkerReport]) -> Found {
     Found::of("max_spread_pct", NO_TWO, groups.iter().map(|group| spread(group, limit_pct)))
 }
 
-/// The same of workers that want a CPU all the time: those that sleep use as much as their work takes, not as they get.
+/// The same of workers that want a CPU all the time and were there for long enough to have their turns: those that sleep
+/// use as much as their work takes, not as they get.
 pub(super) fn max_spread_of_busy(limit_pct: f64, reports: &[WorkerReport]) -> Found {
-    let groups = alike::groups(reports).into_iter().filter(|group| group.iter().all(|report| is_busy(report)));
+    let counts = |report: &&WorkerReport| is_busy(report) && report.wall_time_ns >= FAIR_AFTER_NS;
+    let groups = alike::groups(reports).into_iter().filter(|group| group.iter().all(counts));
     Found::of("max_spread_pct", NO_TWO, groups.map(|group| spread(&group, limit_pct)))
 }
 
@@ -124,6 +129,10 @@ mod tests {
     fn by_default_only_busy_workers_are_compared() {
         expect(max_spread_of_busy(35.0, &two([(1900, 100), (1100, 900)])), &["differ by 40.0 %"]);
         expect(max_spread_of_busy(35.0, &two([(1900, 100), (1100, 300)])), &["? no two workers are alike"]);
+        let mut short = two([(400, 0), (90, 310)]);
+        short.iter_mut().for_each(|report| report.wall_time_ns = 400_000_000);
+        expect(max_spread_of_busy(35.0, &short), &["? no two workers are alike"]);
+        expect(max_spread(35.0, &short), &["differ by 77.5 %"]);
     }
 
     #[test]

@@ -4,19 +4,22 @@ use super::found::{Found, Look, seconds, when, who, whole};
 use crate::verdict::{Finding, Window};
 use ktstr_workload::WorkerReport;
 
+/// A worker that was there for less has not had its turn yet where a CPU has many.
+const TURN_COMES_AFTER_NS: u64 = 100_000_000;
+
 /// Every worker has done something. It is charged to the host when the host took half of the time.
 pub(super) fn not_starved(reports: &[WorkerReport]) -> Found {
-    Found::of("not_starved", "no worker was there", reports.iter().map(starved))
+    Found::of("not_starved", "no worker was there for long", reports.iter().map(starved))
 }
 
 fn starved(report: &WorkerReport) -> Look {
-    if report.wall_time_ns == 0 {
-        return Look::NoData;
-    }
     // A program counts no work of its own; that it ran is what can be told.
     let program_ran = report.is_program() && report.cpu_time_ns > 0;
     if report.work_units > 0 || report.iterations > 0 || program_ran {
         return Look::Holds;
+    }
+    if report.wall_time_ns < TURN_COMES_AFTER_NS {
+        return Look::NoData;
     }
     let measured = format!("{} did no work {}", who(report), when(report));
     let finding = Finding::new("not_starved", measured).with_evidence([account(report)]);
@@ -74,7 +77,7 @@ mod tests {
         );
         expect(not_starved(&[WorkerReport { iterations: 1, ..idle.clone() }]), &[]);
         expect(not_starved(&[WorkerReport { work_units: 1, ..idle.clone() }]), &[]);
-        expect(not_starved(&[WorkerReport { wall_time_ns: 0, ..idle }]), &["? no worker was there"]);
+        expect(not_starved(&[WorkerReport { wall_time_ns: 99_000_000, ..idle }]), &["? no worker was there"]);
     }
 
     #[test]

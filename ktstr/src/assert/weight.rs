@@ -8,6 +8,9 @@ use ktstr_wire::CpuSet;
 use ktstr_workload::SchedPolicy;
 use std::collections::BTreeMap;
 
+/// Siblings that a finding shows.
+const MOST_LINES: usize = 8;
+
 /// A cgroup whose workers all want a CPU all the time.
 struct Contender<'a> {
     facts: &'a CgroupFacts,
@@ -79,11 +82,15 @@ fn looks(phase: &PhaseReports, contest: &[Contender<'_>], tolerance_pct: f64) ->
             return Look::Holds;
         }
         let measured = format!(
-            "cgroup {} got {off_pct:+.1} % CPU time against what its cpu.weight makes due to it on CPUs {} (limit {tolerance_pct} %)",
-            contender.facts.cgroup, contender.facts.cpuset
+            "cgroup {} got {:.3} s of CPU time on CPUs {}, {off_pct:+.1} % against the {:.3} s that its cpu.weight makes \
+             due to it (limit {tolerance_pct} %)",
+            contender.facts.cgroup,
+            got(contender) / 1e9,
+            contender.facts.cpuset,
+            due_ns / 1e9
         );
         let finding = phase.finding("weight_proportional", measured, (got(contender) - due_ns).abs());
-        Look::Breaks(off_pct.abs(), finding.with_evidence(lines.iter().cloned()))
+        Look::Breaks(off_pct.abs(), finding.with_evidence(lines.iter().take(MOST_LINES).cloned()))
     };
     each.map(look).collect()
 }
@@ -146,7 +153,7 @@ mod tests {
         check(
             [got("a", 100, 2000), got("b", 300, 2000)],
             workers(),
-            &["cgroup a got +100.0 % CPU time against what its cpu.weight", "cgroup b got -33.3 %"],
+            &["cgroup a got 2.000 s of CPU time on CPUs 0-1, +100.0 % against the 1.000 s", "cgroup b got 2.000 s"],
         );
     }
 
