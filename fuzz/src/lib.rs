@@ -21,6 +21,7 @@ mod packages;
 mod program;
 mod qmp;
 mod recipe;
+mod reports;
 mod reserved;
 mod ring;
 mod spec;
@@ -60,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     target("program", program::run, program::seeds),
     target("qmp", qmp::run, qmp::seeds),
     target("recipe", recipe::run, recipe::seeds),
+    target("reports", reports::run, reports::seeds),
     target("reserved", reserved::run, reserved::seeds),
     target("ring", ring::run, ring::seeds),
     target("spec", spec::run, spec::seeds),

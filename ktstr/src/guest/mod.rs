@@ -1,56 +1,30 @@
 //! The test binary inside the guest.
 
+mod frame;
 mod sysctl;
+
+pub(crate) use frame::{Frame, Outcome, Reporter};
 
 use crate::assert::AssertResult;
 use crate::ctx::{Ctx, RunContext};
 use crate::entry::Body;
-use crate::stimulus::Stimulus;
 use anyhow::{Context, Result};
 use ktstr_wire::message::{CONTEXT_ENV, REPORT_FD_ENV};
-use ktstr_workload::{CgroupManager, WorkerReport};
-use serde::{Deserialize, Serialize};
+use ktstr_workload::CgroupManager;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::FromRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Parent of every cgroup of a test.
 const CGROUP_PARENT: &str = "/sys/fs/cgroup/ktstr";
-
-/// One report frame to the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Frame {
-    /// Something happened to the workload.
-    Stimulus(Stimulus),
-    /// What a worker measured; `phase` counts the outcome's phases, and is none for the whole run.
-    Worker { phase: Option<usize>, report: Box<WorkerReport> },
-    /// What the body came to. Nothing follows it.
-    Outcome(Outcome),
-}
-
-/// What the body came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Outcome {
-    /// It returned a result; what workers measured came before it, each in a frame of its own.
-    Finished(AssertResult),
-    /// It returned an error.
-    Error(String),
-    /// It panicked.
-    Panicked(String),
-}
 
 /// The way back to the agent.
 pub(crate) struct Connection {
     reporter: Reporter,
     context_path: String,
 }
-
-/// Sends frames to the host, from any thread.
-#[derive(Debug)]
-pub(crate) struct Reporter(Mutex<File>);
 
 impl Connection {
     /// The connection that the agent gave, if this process runs in a guest.
@@ -59,7 +33,7 @@ impl Connection {
         let context_path = std::env::var(CONTEXT_ENV).ok()?;
         // SAFETY: the agent made the descriptor for this process, and one process runs one test.
         let report = unsafe { File::from_raw_fd(fd) };
-        Some(Self { reporter: Reporter(Mutex::new(report)), context_path })
+        Some(Self { reporter: Reporter::new(report), context_path })
     }
 }
 
@@ -71,7 +45,7 @@ pub(crate) fn run(connection: Connection, body: Body) {
         Ok(Err(error)) => Outcome::Error(format!("{error:#}")),
         Err(panic) => Outcome::Panicked(panic_text(&*panic)),
     };
-    if let Err(error) = send_outcome(&reporter, outcome) {
+    if let Err(error) = reporter.send_outcome(outcome) {
         eprintln!("cannot report the outcome: {error:#}");
     }
 }
@@ -86,35 +60,6 @@ fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<A
         return Ok(AssertResult { inconclusive, ..AssertResult::default() });
     }
     body(&Ctx::new(run, CgroupManager::new(CGROUP_PARENT)?, Arc::clone(reporter)))
-}
-
-/// Workers' reports first, as one frame must not grow with their number.
-fn send_outcome(reporter: &Reporter, mut outcome: Outcome) -> Result<()> {
-    if let Outcome::Finished(result) = &mut outcome {
-        for report in std::mem::take(&mut result.reports) {
-            reporter.send(&Frame::Worker { phase: None, report: Box::new(report) })?;
-        }
-        for (phase, of_phase) in result.phases.iter_mut().enumerate() {
-            for report in std::mem::take(&mut of_phase.reports) {
-                reporter.send(&Frame::Worker { phase: Some(phase), report: Box::new(report) })?;
-            }
-        }
-    }
-    reporter.send(&Frame::Outcome(outcome))
-}
-
-impl Reporter {
-    /// Sends a frame.
-    ///
-    /// # Errors
-    /// When the agent does not take it.
-    pub(crate) fn send(&self, frame: &Frame) -> Result<()> {
-        let payload = serde_json::to_vec(frame)?;
-        let length = u32::try_from(payload.len())?;
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&[&length.to_le_bytes()[..], &payload].concat())?;
-        Ok(())
-    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -15,7 +15,7 @@ mod programs;
 mod progress;
 mod reason;
 pub(crate) mod run;
-mod session;
+pub(crate) mod session;
 mod share;
 mod symbols;
 pub(crate) mod timers;

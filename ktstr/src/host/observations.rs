@@ -10,7 +10,6 @@ use crate::stimulus::Stimulus;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Exit, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, MachineReport};
-use ktstr_workload::WorkerReport;
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
@@ -25,8 +24,6 @@ pub(crate) struct Observations {
     pub(crate) faults: Vec<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) stimuli: Vec<Stimulus>,
-    /// What workers measured, each with the number of its phase, until the outcome takes them up.
-    pub(crate) reports: Vec<(Option<usize>, WorkerReport)>,
     pub(crate) output: String,
     pub(crate) console: ConsoleSeen,
     /// Protocol breaches: a corrupt ring, strange messages, bytes on the control channel that are no frames.

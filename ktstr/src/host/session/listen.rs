@@ -1,7 +1,6 @@
 //! What the machine says: its console, its control channel, its ring.
 
 use super::{Session, SessionError};
-use crate::guest::{Frame, Outcome};
 use crate::host::phases::Phase;
 use ktstr_wire::message::decode;
 use ktstr_wire::{GuestMessage, PROTOCOL_VERSION};
@@ -123,40 +122,12 @@ impl Session {
             }
             GuestMessage::Machine(machine) => self.seen.machine = Some(machine),
             GuestMessage::Output { bytes, .. } => self.output.push(&bytes),
-            GuestMessage::Report(frame) => self.take_report(&frame),
+            GuestMessage::Report(frame) => {
+                let taken = self.reports.take(&frame);
+                taken.unwrap_or_else(|error| note(&mut self.seen.breaches, error.to_string()));
+            }
             GuestMessage::Fault(what) => note(&mut self.seen.faults, what),
         }
-    }
-
-    fn take_report(&mut self, frame: &[u8]) {
-        if self.seen.outcome.is_some() {
-            return note(&mut self.seen.breaches, "the test reported something after its outcome".to_owned());
-        }
-        match serde_json::from_slice(frame) {
-            Ok(Frame::Stimulus(stimulus)) => self.seen.stimuli.push(stimulus),
-            Ok(Frame::Worker { phase, report }) => self.seen.reports.push((phase, *report)),
-            Ok(Frame::Outcome(outcome)) => self.take_outcome(outcome),
-            Err(error) => {
-                note(&mut self.seen.breaches, format!("the test's report cannot be understood: {error}"));
-            }
-        }
-    }
-
-    /// Puts the workers' reports where the body had them.
-    fn take_outcome(&mut self, mut outcome: Outcome) {
-        if let Outcome::Finished(result) = &mut outcome {
-            for (phase, report) in std::mem::take(&mut self.seen.reports) {
-                let place = match phase {
-                    None => Some(&mut result.reports),
-                    Some(phase) => result.phases.get_mut(phase).map(|phase| &mut phase.reports),
-                };
-                match place {
-                    Some(place) => place.push(report),
-                    None => note(&mut self.seen.breaches, "a worker reported on a phase that is none".to_owned()),
-                }
-            }
-        }
-        self.seen.outcome = Some(outcome);
     }
 }
 

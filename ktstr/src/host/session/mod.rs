@@ -2,8 +2,10 @@
 
 mod ask;
 mod listen;
+mod reports;
 
 pub(crate) use ask::Asked;
+pub(crate) use reports::Reports;
 
 use crate::host::console::{Console, Ends, Log};
 use crate::host::observations::Observations;
@@ -82,6 +84,7 @@ pub(crate) fn run(
         clock: PhaseClock::new(config.accel, made),
         console: Console::new(log),
         output: Ends::new(MAX_OUTPUT_BYTES),
+        reports: Reports::default(),
         clocks_at_hello: Vec::new(),
         real_time,
         seen: Observations { placement, lacks, ..Observations::default() },
@@ -110,6 +113,7 @@ struct Session {
     clock: PhaseClock,
     console: Console,
     output: Ends,
+    reports: Reports,
     clocks_at_hello: Vec<VcpuClock>,
     /// Whether guest time goes on while the host does something else.
     real_time: bool,
@@ -175,7 +179,13 @@ impl Session {
 
     /// What was seen, once the machine is gone.
     fn end(self) -> Observations {
-        Observations { console: self.console.end(), output: self.output.into_text(), ..self.seen }
+        Observations {
+            console: self.console.end(),
+            output: self.output.into_text(),
+            stimuli: self.reports.stimuli,
+            outcome: self.reports.outcome,
+            ..self.seen
+        }
     }
 }
 
