@@ -1,8 +1,13 @@
 //! Entries for the fuzz targets: bytes that others wrote go in, and nothing may break.
 
-use crate::guest::Frame;
+use crate::assert::{AssertResult, PhaseReports};
+use crate::facts::{CgroupFacts, CpuFacts};
+use crate::guest::{Frame, Outcome};
 use crate::host::console::{Console, Log, last_lines};
 use crate::host::session::Reports;
+use crate::stimulus::{Stimulus, StimulusKind};
+use crate::verdict::Finding;
+use ktstr_workload::{Gap, Progress, RunSegment, WorkerReport};
 use std::time::Duration;
 
 /// What a guest prints, in pieces of `piece` bytes; tells how many findings come of it.
@@ -29,4 +34,36 @@ pub fn reports(bytes: &[u8]) -> usize {
         }
     }
     frames.filter(|frame| reports.take(frame).is_err()).count()
+}
+
+/// A frame of each sort, as [`reports`] takes them.
+pub fn report_frames() -> Vec<u8> {
+    let cpus = [0, 1, 3].into_iter().collect();
+    let mut worker = WorkerReport {
+        cgroup: "a".to_owned(),
+        run_delay_ns: Some(2),
+        cpus_visited: cpus,
+        longest_gap: Gap { length_ns: 2, from_ns: 3, cpu: 1 },
+        progress: Progress { stretch_ns: 4, iterations: vec![4, 5] },
+        runs: vec![RunSegment { cpu: 0, from_ns: 1, length_ns: 2 }],
+        ..WorkerReport::default()
+    };
+    worker.wake_latency.record(3, 1);
+    let text = || "Freeze a".to_owned();
+    let stimulus =
+        Stimulus { at_ns: 1, took_ns: 2, kind: StimulusKind::Op, text: text(), error: Some("why".to_owned()) };
+    let phase = PhaseReports {
+        cgroups: vec![CgroupFacts { cgroup: "a".to_owned(), weight: 100, ..CgroupFacts::default() }],
+        cpus: vec![CpuFacts { cpu: 0, online: true, idle_ms: 10 }],
+        ..PhaseReports::default()
+    };
+    let findings = vec![Finding::new("not_starved", "it was").with_evidence([text()])];
+    let frames = [
+        Frame::Stimulus(stimulus),
+        Frame::Phase(phase.into()),
+        Frame::Worker { phase: Some(0), report: Box::new(worker.clone()) },
+        Frame::Worker { phase: None, report: Box::new(worker) },
+        Frame::Outcome(Outcome::Finished(AssertResult { findings, ..AssertResult::default() })),
+    ];
+    frames.iter().map(|frame| serde_json::to_vec(frame).unwrap_or_default()).collect::<Vec<_>>().join(&b'\n')
 }

@@ -8,9 +8,10 @@ use std::fmt;
 /// Latencies in nanoseconds, each known to within one percent of itself.
 ///
 /// As data it is a list of pairs: a latency, and how many were that long.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Default)]
 pub struct LatencyHistogram {
-    counts: Histogram<u64>,
+    /// Tens of kilobytes, which most workers have no use for.
+    counts: Option<Histogram<u64>>,
 }
 
 impl LatencyHistogram {
@@ -20,42 +21,45 @@ impl LatencyHistogram {
 
     /// Adds `count` latencies of `latency_ns`.
     pub fn record(&mut self, latency_ns: u64, count: u64) {
-        self.counts.saturating_record_n(latency_ns.min(Self::MAX_NS), count);
+        if count > 0 {
+            self.counts.get_or_insert_with(Self::empty).saturating_record_n(latency_ns.min(Self::MAX_NS), count);
+        }
     }
 
     /// How many there are.
     pub fn len(&self) -> u64 {
-        self.counts.len()
+        self.counts.as_ref().map_or(0, Histogram::len)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.counts.is_none()
     }
 
     /// The latency that this share of all, from 0 to 1, do not exceed; `None` when there are none.
     pub fn quantile_ns(&self, share: f64) -> Option<u64> {
-        (!self.is_empty()).then(|| self.counts.value_at_quantile(share))
+        self.counts.as_ref().map(|counts| counts.value_at_quantile(share))
     }
 
     /// The longest.
     pub fn max_ns(&self) -> Option<u64> {
-        (!self.is_empty()).then(|| self.counts.max())
+        self.counts.as_ref().map(Histogram::max)
     }
 
     /// How many are as long as this one, as far as that is known.
     pub(crate) fn count_at(&self, latency_ns: u64) -> u64 {
-        self.counts.count_at(latency_ns)
+        self.counts.as_ref().map_or(0, |counts| counts.count_at(latency_ns))
     }
 
     /// The mean.
     pub fn mean_ns(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.counts.mean())
+        self.counts.as_ref().map(Histogram::mean)
     }
 
     /// Standard deviation as a share of the mean.
     pub fn coefficient_of_variation(&self) -> Option<f64> {
-        self.mean_ns().filter(|mean| *mean > 0.0).map(|mean| self.counts.stdev() / mean)
+        let counts = self.counts.as_ref()?;
+        self.mean_ns().filter(|mean| *mean > 0.0).map(|mean| counts.stdev() / mean)
     }
 
     /// Adds all of another one.
@@ -65,7 +69,15 @@ impl LatencyHistogram {
 
     /// Latencies in ascending order, each with its count.
     pub fn pairs(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.counts.iter_recorded().map(|value| (value.value_iterated_to(), value.count_since_last_iteration()))
+        let recorded = self.counts.iter().flat_map(Histogram::iter_recorded);
+        recorded.map(|value| (value.value_iterated_to(), value.count_since_last_iteration()))
+    }
+
+    fn empty() -> Histogram<u64> {
+        let counts = Histogram::new_with_bounds(1, Self::MAX_NS, Self::SIGNIFICANT_DIGITS);
+        // Only bounds or digits out of range are refused.
+        let Ok(counts) = counts else { unreachable!("constant bounds") };
+        counts
     }
 }
 
@@ -78,15 +90,6 @@ impl fmt::Debug for LatencyHistogram {
             .field("median_ns", &median_ns)
             .field("max_ns", &max_ns)
             .finish()
-    }
-}
-
-impl Default for LatencyHistogram {
-    fn default() -> Self {
-        let counts = Histogram::new_with_bounds(1, Self::MAX_NS, Self::SIGNIFICANT_DIGITS);
-        // Only bounds or digits out of range are refused.
-        let Ok(counts) = counts else { unreachable!("constant bounds") };
-        Self { counts }
     }
 }
 

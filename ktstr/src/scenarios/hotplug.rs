@@ -15,6 +15,13 @@ pub(super) fn removable(cpus: &CpuSet) -> CpuSet {
     cpus.iter().filter(|cpu| switch(*cpu).exists()).collect()
 }
 
+/// Those that are online.
+pub(super) fn online() -> Result<CpuSet> {
+    let path = "/sys/devices/system/cpu/online";
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    text.parse().with_context(|| format!("{path} is {text:?}"))
+}
+
 impl Hotplug {
     /// Takes a CPU offline.
     pub(super) fn take_offline(&mut self, cpu: u32) -> Result<()> {

@@ -4,7 +4,7 @@ use crate::assert::PhaseReports;
 use crate::facts::{CgroupFacts, CpuFacts, CpuStat};
 use anyhow::{Context, Result};
 use ktstr_wire::CpuSet;
-use ktstr_workload::{CgroupManager, CpuMax, monotonic_ns};
+use ktstr_workload::{CgroupManager, CpuMax, WorkerReport, monotonic_ns};
 use std::collections::BTreeMap;
 
 /// A phase that is being measured.
@@ -19,6 +19,8 @@ pub(super) struct Measure {
     /// Idle time of each CPU at the beginning.
     idle_ms: BTreeMap<u32, u64>,
     steady: bool,
+    /// Of workers that were stopped in the phase.
+    gone: Vec<WorkerReport>,
 }
 
 impl Measure {
@@ -31,6 +33,7 @@ impl Measure {
             allowed: BTreeMap::new(),
             idle_ms: idle_ms_now()?,
             steady: true,
+            gone: Vec::new(),
         };
         for name in names {
             measure.stats.insert(name.clone(), stat_now(cgroups, name)?);
@@ -38,6 +41,11 @@ impl Measure {
         }
         measure.from_ns = monotonic_ns();
         Ok(measure)
+    }
+
+    /// Workers are gone.
+    pub(super) fn add_gone(&mut self, reports: Vec<WorkerReport>) {
+        self.gone.extend(reports);
     }
 
     /// Something was changed meanwhile.
@@ -51,7 +59,13 @@ impl Measure {
     }
 
     /// Ends with the cgroups of these names, on a machine with as many CPUs.
-    pub(super) fn end(self, cgroups: &CgroupManager, names: &[String], cpus: u32) -> Result<PhaseReports> {
+    pub(super) fn end(
+        mut self,
+        reports: Vec<WorkerReport>,
+        cgroups: &CgroupManager,
+        names: &[String],
+        cpus: u32,
+    ) -> Result<PhaseReports> {
         let length_ns = monotonic_ns().saturating_sub(self.from_ns);
         let idle_ms = idle_ms_now()?;
         let facts = names.iter().map(|name| self.facts(cgroups, name)).collect::<Result<_>>()?;
@@ -61,11 +75,12 @@ impl Measure {
             CpuFacts { cpu, online: idle_ms.is_some(), idle_ms: idle_ms.unwrap_or_default() }
         };
         let cpus = (0..cpus).map(cpu).collect();
+        self.gone.extend(reports);
         Ok(PhaseReports {
             phase: self.name,
             from_ns: self.from_ns,
             length_ns,
-            reports: Vec::new(),
+            reports: self.gone,
             cgroups: facts,
             cpus,
         })
@@ -91,7 +106,8 @@ impl Measure {
     }
 }
 
-fn cpus_now(cgroups: &CgroupManager, name: &str) -> Result<CpuSet> {
+/// `cpuset.cpus.effective`.
+pub(super) fn cpus_now(cgroups: &CgroupManager, name: &str) -> Result<CpuSet> {
     let text = cgroups.read(name, "cpuset.cpus.effective")?;
     text.parse().with_context(|| format!("cpuset.cpus.effective of cgroup {name} is {text:?}"))
 }

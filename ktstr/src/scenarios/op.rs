@@ -1,6 +1,6 @@
 //! What can be done to cgroups, workers and CPUs while a scenario runs.
 
-use ktstr_workload::{CgroupDef, CpuMax, CpusetSpec, Work};
+use ktstr_workload::{AffinityKind, CgroupDef, CpuMax, CpusetSpec, SchedPolicy, Work};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -48,6 +48,18 @@ pub enum Op {
         /// The cgroup.
         cgroup: String,
     },
+    /// Sets the CPUs that the cgroup's workers may use.
+    SetAffinity {
+        /// The cgroup.
+        cgroup: String,
+        /// Which of its CPUs.
+        affinity: AffinityKind,
+    },
+    /// Adds workers outside of every cgroup of the test, which begin at once.
+    SpawnHost {
+        /// The workers.
+        work: Work,
+    },
     /// Moves the workers of one cgroup to another.
     MoveAllTasks {
         /// Where they are.
@@ -77,6 +89,13 @@ pub enum Op {
         min_pct: f64,
         /// The upper clamp.
         max_pct: f64,
+    },
+    /// Sets the scheduling policy of the cgroup's workers.
+    SetPolicy {
+        /// The cgroup.
+        cgroup: String,
+        /// Their policy.
+        policy: SchedPolicy,
     },
     /// Freezes the cgroup's workers. They have a gap then, as long as it lasts.
     Freeze {
@@ -137,6 +156,16 @@ impl Op {
         Self::StopCgroup { cgroup: cgroup.into() }
     }
 
+    /// [`Op::SetAffinity`].
+    pub fn set_affinity(cgroup: impl Into<String>, affinity: AffinityKind) -> Self {
+        Self::SetAffinity { cgroup: cgroup.into(), affinity }
+    }
+
+    /// [`Op::SpawnHost`].
+    pub fn spawn_host(work: Work) -> Self {
+        Self::SpawnHost { work }
+    }
+
     /// [`Op::MoveAllTasks`].
     pub fn move_all_tasks(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self::MoveAllTasks { from: from.into(), to: to.into() }
@@ -160,6 +189,11 @@ impl Op {
     /// [`Op::SetUclamp`].
     pub fn set_uclamp(cgroup: impl Into<String>, min_pct: f64, max_pct: f64) -> Self {
         Self::SetUclamp { cgroup: cgroup.into(), min_pct, max_pct }
+    }
+
+    /// [`Op::SetPolicy`].
+    pub fn set_policy(cgroup: impl Into<String>, policy: SchedPolicy) -> Self {
+        Self::SetPolicy { cgroup: cgroup.into(), policy }
     }
 
     /// [`Op::Freeze`].
@@ -206,6 +240,11 @@ impl fmt::Display for Op {
             Self::SwapCpusets { a, b } => write!(f, "SwapCpusets {a} {b}"),
             Self::Spawn { cgroup, work } => write!(f, "Spawn {cgroup} {}", Workers(work)),
             Self::StopCgroup { cgroup } => write!(f, "StopCgroup {cgroup}"),
+            Self::SetAffinity { cgroup, affinity: AffinityKind::Exact(cpus) } => {
+                write!(f, "SetAffinity {cgroup} {cpus}")
+            }
+            Self::SetAffinity { cgroup, affinity } => write!(f, "SetAffinity {cgroup} {affinity:?}"),
+            Self::SpawnHost { work } => write!(f, "SpawnHost {}", Workers(work)),
             Self::MoveAllTasks { from, to } => write!(f, "MoveAllTasks {from} {to}"),
             Self::SetWeight { cgroup, weight } => write!(f, "SetWeight {cgroup} {weight}"),
             Self::SetMax { cgroup, max: None } => write!(f, "SetMax {cgroup} max"),
@@ -213,6 +252,7 @@ impl fmt::Display for Op {
                 write!(f, "SetMax {cgroup} {quota_us}/{period_us} us")
             }
             Self::SetUclamp { cgroup, min_pct, max_pct } => write!(f, "SetUclamp {cgroup} {min_pct}-{max_pct} %"),
+            Self::SetPolicy { cgroup, policy } => write!(f, "SetPolicy {cgroup} {policy:?}"),
             Self::Freeze { cgroup } => write!(f, "Freeze {cgroup}"),
             Self::Thaw { cgroup } => write!(f, "Thaw {cgroup}"),
             Self::CpuOffline { cpu } => write!(f, "CpuOffline {cpu}"),

@@ -105,6 +105,7 @@ impl Surroundings<'_> {
                 Op::set_cpuset(cgroup, CpusetSpec::Exact(cpus))
             }
             Op::Spawn { cgroup, work } => Op::spawn(cgroup, counted(work)),
+            Op::SpawnHost { work } => Op::spawn_host(counted(work)),
             other => other.clone(),
         })
     }
@@ -177,12 +178,12 @@ mod tests {
     #[test]
     fn what_is_in_a_step_is_resolved() {
         let def = CgroupDef::named("a").with_cpuset(CpusetSpec::Llc(1)).cpu_weight(50);
-        let steps = planned(&[quick().setup([def]), quick().named("b").ops([Op::spawn("a", Work::default())])]);
+        let steps = planned(&[quick().setup([def]), quick().named("b").ops([Op::spawn_host(Work::default())])]);
         let [first, second] = &steps.unwrap()[..] else { panic!("two steps") };
         let texts: Vec<String> = first.setup.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["AddCgroup a", "SetCpuset a 2-3", "SetWeight a 50", "Spawn a 3 cpu_spin"]);
         assert_eq!((first.name.as_str(), first.hold), ("step 0", Duration::from_millis(500)));
-        assert_eq!((second.name.as_str(), second.ops[0].to_string().as_str()), ("b", "Spawn a 3 cpu_spin"));
+        assert_eq!((second.name.as_str(), second.ops[0].to_string().as_str()), ("b", "SpawnHost 3 cpu_spin"));
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use crate::assert::PhaseReports;
 use crate::ctx::Ctx;
-use crate::scenarios::hotplug::Hotplug;
-use crate::scenarios::measure::Measure;
+use crate::scenarios::hotplug::{Hotplug, online};
+use crate::scenarios::measure::{Measure, cpus_now};
 use crate::scenarios::op::Op;
 use crate::stimulus::{Stimulus, StimulusKind};
 use anyhow::{Context, Result};
-use ktstr_workload::{CgroupGroup, Work, WorkerReport, WorkloadConfig, WorkloadHandle, monotonic_ns};
+use ktstr_wire::CpuSet;
+use ktstr_workload::{
+    AffinityKind, CgroupGroup, SchedPolicy, Work, WorkerReport, WorkloadConfig, WorkloadHandle, monotonic_ns,
+};
 
 /// Everything that a scenario has made. Dropping it ends the workers, brings the CPUs back and removes the cgroups, in
 /// this order.
@@ -29,8 +32,8 @@ pub(super) struct Stage<'a> {
 /// Workers that came together.
 #[derive(Debug)]
 struct Crew {
-    /// Where they are now.
-    cgroup: String,
+    /// Where they are now; none outside of the test's cgroups.
+    cgroup: Option<String>,
     handle: WorkloadHandle,
 }
 
@@ -61,14 +64,14 @@ impl<'a> Stage<'a> {
 
     /// Lets the workers that wait begin.
     pub(super) fn start(&mut self) {
-        self.waiting.iter_mut().for_each(|crew| crew.handle.start());
+        WorkloadHandle::start_together(self.waiting.iter_mut().map(|crew| &mut crew.handle));
         self.crews.append(&mut self.waiting);
     }
 
     /// From now on what workers and cgroups do belongs to this phase.
     pub(super) fn begin_phase(&mut self, name: &str) -> Result<()> {
         self.measure = Some(Measure::begin(name, self.ctx.cgroups(), self.group.names())?);
-        Ok(())
+        self.snapshot().map(drop)
     }
 
     /// Something was done since the phase began.
@@ -81,9 +84,10 @@ impl<'a> Stage<'a> {
 
     /// What was measured since the phase began.
     pub(super) fn end_phase(&mut self) -> Result<Option<PhaseReports>> {
+        let reports = self.snapshot()?;
         let cpus = self.ctx.topology().cpus();
         let measure = self.measure.take();
-        measure.map(|measure| measure.end(self.ctx.cgroups(), self.group.names(), cpus)).transpose()
+        measure.map(|measure| measure.end(reports, self.ctx.cgroups(), self.group.names(), cpus)).transpose()
     }
 
     /// Undoes what would keep workers from ending, ends them, and tells what all workers of the scenario measured.
@@ -91,9 +95,7 @@ impl<'a> Stage<'a> {
         for cgroup in std::mem::take(&mut self.frozen) {
             self.ctx.cgroups().set_frozen(&cgroup, false)?;
         }
-        for crew in std::mem::take(&mut self.crews) {
-            self.gone.extend(crew.handle.stop_and_collect()?);
-        }
+        self.gone.extend(stop_together(std::mem::take(&mut self.crews))?);
         self.hotplug.restore()?;
         Ok(self.gone)
     }
@@ -109,12 +111,15 @@ impl<'a> Stage<'a> {
             Op::SetCpuset { cgroup, cpus } => cgroups.set_cpuset(cgroup, &cpus.resolve(self.ctx.machine())?)?,
             Op::ClearCpuset { cgroup } => cgroups.clear_cpuset(cgroup)?,
             Op::SwapCpusets { a, b } => self.swap_cpusets(a, b)?,
-            Op::Spawn { cgroup, work } => self.spawn(cgroup, work)?,
+            Op::Spawn { cgroup, work } => self.spawn(Some(cgroup), work)?,
+            Op::SpawnHost { work } => self.spawn(None, work)?,
             Op::StopCgroup { cgroup } => self.stop(cgroup)?,
+            Op::SetAffinity { cgroup, affinity } => self.set_affinity(cgroup, affinity)?,
             Op::MoveAllTasks { from, to } => self.move_all_tasks(from, to)?,
             Op::SetWeight { cgroup, weight } => cgroups.set_weight(cgroup, *weight)?,
             Op::SetMax { cgroup, max } => cgroups.set_max(cgroup, *max)?,
             Op::SetUclamp { cgroup, min_pct, max_pct } => cgroups.set_uclamp(cgroup, (*min_pct, *max_pct))?,
+            Op::SetPolicy { cgroup, policy } => self.set_policy(cgroup, *policy)?,
             Op::Freeze { cgroup } => {
                 cgroups.set_frozen(cgroup, true)?;
                 self.frozen.push(cgroup.clone());
@@ -138,19 +143,60 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn spawn(&mut self, cgroup: &str, work: &Work) -> Result<()> {
+    fn spawn(&mut self, cgroup: Option<&str>, work: &Work) -> Result<()> {
         let workers = work.count(self.ctx.workers_per_cgroup());
+        let cpus = self.affinities(cgroup, &work.affinity, workers)?;
         let seed = self.random.u64(..);
-        let config = WorkloadConfig::new(cgroup, workers, work.clone(), seed);
-        let handle = WorkloadHandle::spawn(self.ctx.cgroups(), &[config])?;
-        self.waiting.push(Crew { cgroup: cgroup.to_owned(), handle });
+        let config = match cgroup {
+            Some(cgroup) => WorkloadConfig::new(cgroup, workers, work.clone(), seed),
+            None => WorkloadConfig::outside(workers, work.clone(), seed),
+        };
+        let handle = WorkloadHandle::spawn(self.ctx.cgroups(), &[WorkloadConfig { cpus, ..config }])?;
+        self.waiting.push(Crew { cgroup: cgroup.map(str::to_owned), handle });
+        Ok(())
+    }
+
+    /// The CPUs of as many workers of a cgroup; none when they have those of the cgroup.
+    fn affinities(&mut self, cgroup: Option<&str>, affinity: &AffinityKind, workers: u32) -> Result<Vec<CpuSet>> {
+        let cpuset = match cgroup {
+            Some(cgroup) => cpus_now(self.ctx.cgroups(), cgroup)?,
+            None => online()?,
+        };
+        let machine = self.ctx.machine();
+        let cpus = (0..workers).map(|index| affinity.resolve(machine, &cpuset, index, &mut self.random));
+        Ok(cpus.flatten().collect())
+    }
+
+    fn set_affinity(&mut self, cgroup: &str, affinity: &AffinityKind) -> Result<()> {
+        let workers: u32 =
+            self.crews.iter().filter(|crew| crew.is_in(cgroup)).map(|crew| crew.handle.pids().len() as u32).sum();
+        let mut cpus = self.affinities(Some(cgroup), affinity, workers)?;
+        if cpus.is_empty() {
+            // Of these the kernel takes what the cgroup has, now and later.
+            cpus = vec![(0..self.ctx.topology().cpus()).collect(); workers as usize];
+        }
+        let mut cpus = cpus.iter();
+        for crew in self.crews.iter_mut().filter(|crew| crew.is_in(cgroup)) {
+            for (number, cpus) in (0..crew.handle.pids().len()).zip(&mut cpus) {
+                crew.handle.set_affinity(number, cpus)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_policy(&mut self, cgroup: &str, policy: SchedPolicy) -> Result<()> {
+        for crew in self.crews.iter_mut().filter(|crew| crew.is_in(cgroup)) {
+            for number in 0..crew.handle.pids().len() {
+                crew.handle.set_policy(number, policy)?;
+            }
+        }
         Ok(())
     }
 
     fn move_all_tasks(&mut self, from: &str, to: &str) -> Result<()> {
         self.ctx.cgroups().move_all_tasks(from, to)?;
         for crew in self.crews.iter_mut().filter(|crew| crew.is_in(from)) {
-            crew.cgroup = to.to_owned();
+            crew.cgroup = Some(to.to_owned());
         }
         Ok(())
     }
@@ -162,15 +208,35 @@ impl<'a> Stage<'a> {
         for frozen in self.frozen.extract_if(.., is_around) {
             self.ctx.cgroups().set_frozen(&frozen, false)?;
         }
-        for crew in self.crews.extract_if(.., |crew| crew.is_in(cgroup)) {
-            self.gone.extend(crew.handle.stop_and_collect()?);
+        let mut crews: Vec<Crew> = self.crews.extract_if(.., |crew| crew.is_in(cgroup)).collect();
+        if let Some(measure) = &mut self.measure {
+            crews.iter_mut().try_for_each(|crew| crew.snapshot().map(|reports| measure.add_gone(reports)))?;
         }
+        self.gone.extend(stop_together(crews)?);
         Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<WorkerReport>> {
+        let reports: Vec<_> = self.crews.iter_mut().map(Crew::snapshot).collect::<Result<_>>()?;
+        Ok(reports.into_iter().flatten().collect())
     }
 }
 
 impl Crew {
     fn is_in(&self, cgroup: &str) -> bool {
-        self.cgroup == cgroup
+        self.cgroup.as_deref() == Some(cgroup)
     }
+
+    /// What they measured since the last time, under the name of the cgroup that they are in now.
+    fn snapshot(&mut self) -> Result<Vec<WorkerReport>> {
+        let cgroup = self.cgroup.clone().unwrap_or_default();
+        let reports = self.handle.snapshot()?.into_iter();
+        Ok(reports.map(|report| WorkerReport { cgroup: cgroup.clone(), ..report }).collect())
+    }
+}
+
+/// What workers measured in their whole life. It stays under the name of the cgroup where they began: those that came
+/// together are to be compared with each other, wherever they went.
+fn stop_together(crews: Vec<Crew>) -> Result<Vec<WorkerReport>> {
+    Ok(WorkloadHandle::stop_together(crews.into_iter().map(|crew| crew.handle).collect())?)
 }

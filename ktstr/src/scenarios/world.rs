@@ -131,6 +131,8 @@ impl World {
             Op::SwapCpusets { a, b } => self.get(a).and(self.get(b)).map(drop),
             Op::Spawn { cgroup, work } => self.fill(cgroup, work.workers.unwrap_or_default()),
             Op::StopCgroup { cgroup } => self.workers(cgroup).map(|cgroup| cgroup.workers = 0),
+            Op::SetAffinity { cgroup, .. } | Op::SetPolicy { cgroup, .. } => self.workers(cgroup).map(drop),
+            Op::SpawnHost { .. } => Ok(()),
             Op::MoveAllTasks { from, to } => {
                 let moved = std::mem::take(&mut self.workers(from)?.workers);
                 self.fill(to, moved)
@@ -264,7 +266,7 @@ mod tests {
     use ktstr_workload::Work;
 
     fn check(ops: &[Op], expected: &str) {
-        let mut world = World { cpus: (0..3).collect(), removable: [1, 2].into_iter().collect(), ..World::default() };
+        let mut world = World::new((0..3).collect(), [1, 2].into_iter().collect());
         let done: Result<(), Refused> = ops.iter().try_for_each(|op| world.apply(op));
         assert_eq!(done.map_or_else(|refused| refused.to_string(), |()| String::new()), expected, "{ops:?}");
     }

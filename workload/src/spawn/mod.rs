@@ -98,10 +98,25 @@ impl WorkloadHandle {
 
     /// Lets all workers begin at once.
     pub fn start(&mut self) {
+        Self::start_together([self]);
+    }
+
+    /// Lets the workers of several handles begin at once.
+    pub fn start_together<'a>(handles: impl IntoIterator<Item = &'a mut Self>) {
+        let mut handles: Vec<&mut Self> = handles.into_iter().collect();
+        // Reading takes time, in which others would run already.
+        handles.iter_mut().for_each(|handle| handle.read_first());
+        handles.into_iter().for_each(Self::release);
+    }
+
+    fn read_first(&mut self) {
         for (worker, slot) in self.workers.iter_mut().zip(&*self.slots) {
             worker.first = Counts::new(slot, Account::read(worker.pid, worker.tid));
             worker.last = worker.first.clone();
         }
+    }
+
+    fn release(&mut self) {
         self.released_ns = monotonic_ns();
         self.phase_from_ns = self.released_ns;
         self.orders[0].started_ns.store(self.released_ns, Release);
@@ -182,14 +197,38 @@ impl WorkloadHandle {
     ///
     /// # Errors
     /// [`Error::DiedEarly`] when a worker had ended before.
-    pub fn stop_and_collect(mut self) -> Result<Vec<WorkerReport>, Error> {
+    pub fn stop_and_collect(self) -> Result<Vec<WorkerReport>, Error> {
+        Self::stop_together(vec![self])
+    }
+
+    /// Stops the workers of several handles at once and collects their reports, in the order of the handles.
+    ///
+    /// # Errors
+    /// As [`WorkloadHandle::stop_and_collect`].
+    pub fn stop_together(mut handles: Vec<Self>) -> Result<Vec<WorkerReport>, Error> {
+        let closed_ns: Vec<u64> = handles.iter_mut().map(Self::close).collect::<Result<_, _>>()?;
+        let accounts: Vec<Vec<Account>> = handles.iter_mut().map(Self::stop).collect();
+        let each = handles.into_iter().zip(closed_ns).zip(accounts);
+        Ok(each.flat_map(|((handle, stop_ns), accounts)| handle.collect(stop_ns, accounts)).collect())
+    }
+
+    /// What workers do from now on does not count: what it takes to ask the kernel, and a worker to end, is not part of
+    /// its work.
+    fn close(&mut self) -> Result<u64, Error> {
         self.check_alive()?;
         let stop_ns = monotonic_ns();
-        // What it takes to ask the kernel, and a worker to end, is not part of its work.
         self.orders[0].closed.store(true, Release);
-        let accounts: Vec<_> = self.workers.iter().map(|worker| Account::read(worker.pid, worker.tid)).collect();
+        Ok(stop_ns)
+    }
+
+    fn stop(&mut self) -> Vec<Account> {
+        let accounts = self.workers.iter().map(|worker| Account::read(worker.pid, worker.tid)).collect();
         self.orders[0].stop.store(true, Release);
         self.programs().for_each(RunningProgram::terminate);
+        accounts
+    }
+
+    fn collect(mut self, stop_ns: u64, accounts: Vec<Account>) -> Vec<WorkerReport> {
         self.reap(stop_ns);
         let mut programs = self.end_programs();
         let span = Span { from_ns: self.released_ns, to_ns: stop_ns, phase: None };
@@ -202,7 +241,7 @@ impl WorkloadHandle {
                 None => worker.sign(report, slot.ended.load(Acquire)),
             }
         });
-        Ok(reports.collect())
+        reports.collect()
     }
 
     /// A worker that ended by itself is one whose report would be a lie.
