@@ -3,8 +3,11 @@
 //! A verb is an `Args` for clap and a `run`. What a verb needs of the machine it asks [`setup`] for, and for just that,
 //! before it starts.
 
+pub mod binaries;
 pub mod cargo;
 pub mod compare;
+mod gauntlet;
+mod jobs;
 mod junit;
 pub mod kernel;
 mod ktap;

@@ -4,7 +4,7 @@ use crate::assert::AssertResult;
 use crate::ctx::Ctx;
 use crate::host::failure::Failure;
 use crate::spec::TestSpec;
-use crate::{guest, host};
+use crate::{describe, guest, host};
 use anyhow::Result;
 use ktstr_presets::Preset;
 
@@ -54,6 +54,6 @@ pub fn run(spec: &TestSpec, body: Body) -> Result<(), Failure> {
             guest::run(connection, body);
             Ok(())
         }
-        None => host::run::run(spec),
+        None => describe::instead_of_running(spec).unwrap_or_else(|| host::run::run(spec)),
     }
 }

@@ -17,6 +17,7 @@
 
 mod assert;
 mod ctx;
+mod describe;
 #[doc(hidden)]
 pub mod entry;
 mod facts;
@@ -33,6 +34,8 @@ mod verdict;
 
 pub use assert::{Assert, AssertResult, Checks, PhaseReports};
 pub use ctx::Ctx;
+#[doc(hidden)] // For the command line tools, which choose among tests.
+pub use describe::{DESCRIBE_ENV, Description};
 pub use facts::{CgroupFacts, CpuFacts, CpuStat};
 pub use host::failure::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
@@ -43,7 +46,7 @@ pub use host::{
     timers::kernel_timers,
 };
 pub use ktstr_macros::ktstr_test;
-pub use ktstr_presets::{PRESETS, Preset};
+pub use ktstr_presets::{PRESETS, Preset, named as preset};
 #[doc(hidden)] // For readers of what is left of a record.
 pub use record::test_name;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};

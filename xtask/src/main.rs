@@ -1,7 +1,6 @@
 //! `cargo xtask VERB`: the project's own chores.
 
 mod bench;
-mod binaries;
 mod ci;
 mod fuzz;
 mod kvm_lab;

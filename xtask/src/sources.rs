@@ -1,6 +1,7 @@
 //! The workspace's Rust files as the compiler reaches them: from each target of a package through its modules.
 
 use anyhow::{Context, Result};
+use ktstr_cli::binaries::Target;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +10,6 @@ use syn::punctuated::Punctuated;
 
 /// The macro of `ktstr/tests/presets.rs`.
 const NAMES_MACRO: &str = "presets";
-
-/// A target of a package: what cargo builds from one root file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Target {
-    /// The package.
-    pub(crate) package: String,
-    /// `lib`, `bin`, `test` …
-    pub(crate) kind: String,
-    /// The target's own name.
-    pub(crate) name: String,
-}
 
 /// A function under `#[ktstr_test]`, or one that a macro makes of a preset's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +20,8 @@ pub(crate) struct TestFn {
     pub(crate) path: String,
     /// Whether it runs only when asked for.
     pub(crate) ignored: bool,
+    /// Whether it has variants on presets.
+    pub(crate) varies: bool,
 }
 
 /// Everything that is reached.
@@ -73,11 +65,18 @@ impl Sources {
             // A path attribute may go up and down.
             let whole = module.file.canonicalize().with_context(|| format!("cannot find {}", module.file.display()))?;
             self.files.insert(whole, file);
-            let test = |(path, ignored)| TestFn { target: target.clone(), path, ignored };
+            let test = |Named { path, ignored, varies }| TestFn { target: target.clone(), path, ignored, varies };
             self.tests.extend(tests.into_iter().map(test));
         }
         Ok(())
     }
+}
+
+/// A scheduler test, by its name in its target.
+struct Named {
+    path: String,
+    ignored: bool,
+    varies: bool,
 }
 
 /// A module with a file of its own.
@@ -91,7 +90,7 @@ struct Module {
 
 impl Module {
     /// Parses the file; its child modules become `pending`, its scheduler tests are returned.
-    fn read(&self, pending: &mut Vec<Self>) -> Result<(syn::File, Vec<(String, bool)>)> {
+    fn read(&self, pending: &mut Vec<Self>) -> Result<(syn::File, Vec<Named>)> {
         let text = fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let file = syn::parse_file(&text).with_context(|| format!("cannot parse {}", self.file.display()))?;
         let mut found =
@@ -111,7 +110,7 @@ struct Found<'a> {
     /// Modules with a body that the walk is in.
     inside: Vec<String>,
     children: Vec<Module>,
-    tests: Vec<(String, bool)>,
+    tests: Vec<Named>,
     /// What cannot be followed.
     wrong: Option<String>,
 }
@@ -165,13 +164,14 @@ impl Found<'_> {
     }
 
     fn look_at_function(&mut self, function: &syn::ItemFn) {
-        if has(&function.attrs, "ktstr_test") {
-            self.add_test(&function.sig.ident, &function.attrs);
+        if let Some(attribute) = find(&function.attrs, "ktstr_test") {
+            let varies = !has(&function.attrs, "ignore") && !is_off(attribute, "gauntlet");
+            self.add_test(&function.sig.ident, &function.attrs, varies);
         }
     }
 
-    fn add_test(&mut self, name: &syn::Ident, attributes: &[syn::Attribute]) {
-        self.tests.push((format!("{}{name}", self.path()), has(attributes, "ignore")));
+    fn add_test(&mut self, name: &syn::Ident, attributes: &[syn::Attribute], varies: bool) {
+        self.tests.push(Named { path: format!("{}{name}", self.path()), ignored: has(attributes, "ignore"), varies });
     }
 }
 
@@ -181,20 +181,20 @@ impl Found<'_> {
         if !call.mac.path.is_ident(NAMES_MACRO) {
             return;
         }
-        match call.mac.parse_body_with(Punctuated::<Named, syn::Token![,]>::parse_terminated) {
-            Ok(names) => names.iter().for_each(|Named { attributes, name }| self.add_test(name, attributes)),
+        match call.mac.parse_body_with(Punctuated::<Listed, syn::Token![,]>::parse_terminated) {
+            Ok(names) => names.iter().for_each(|Listed { attributes, name }| self.add_test(name, attributes, false)),
             Err(error) => self.wrong = Some(format!("has a {NAMES_MACRO}! that is no list of names: {error}")),
         }
     }
 }
 
 /// A name with attributes before it.
-struct Named {
+struct Listed {
     attributes: Vec<syn::Attribute>,
     name: syn::Ident,
 }
 
-impl Parse for Named {
+impl Parse for Listed {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         Ok(Self { attributes: input.call(syn::Attribute::parse_outer)?, name: input.parse()? })
     }
@@ -202,8 +202,19 @@ impl Parse for Named {
 
 /// Whether one of the attributes has this name, with or without a path before it.
 fn has(attributes: &[syn::Attribute], name: &str) -> bool {
-    let is = |attribute: &syn::Attribute| attribute.path().segments.last().is_some_and(|last| last.ident == name);
-    attributes.iter().any(is)
+    find(attributes, name).is_some()
+}
+
+fn find<'a>(attributes: &'a [syn::Attribute], name: &str) -> Option<&'a syn::Attribute> {
+    let is = |attribute: &&syn::Attribute| attribute.path().segments.last().is_some_and(|last| last.ident == name);
+    attributes.iter().find(is)
+}
+
+/// Whether an attribute says `name = false`.
+fn is_off(attribute: &syn::Attribute, name: &str) -> bool {
+    let pairs = attribute.parse_args_with(Punctuated::<syn::MetaNameValue, syn::Token![,]>::parse_terminated);
+    let is_false = |value: &syn::Expr| matches!(value, syn::Expr::Lit(literal) if matches!(&literal.lit, syn::Lit::Bool(flag) if !flag.value));
+    pairs.is_ok_and(|pairs| pairs.iter().any(|pair| pair.path.is_ident(name) && is_false(&pair.value)))
 }
 
 fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
@@ -226,8 +237,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// Files that were reached, and tests with whether they are ignored.
-    type Reached = (Vec<String>, Vec<(String, bool)>);
+    /// Files that were reached, and tests with whether they are ignored and whether they vary.
+    type Reached = (Vec<String>, Vec<(String, bool, bool)>);
 
     fn follow(files: &[(&str, &str)], root: &str) -> Result<Reached> {
         let scratch = tempfile::tempdir().unwrap();
@@ -237,7 +248,7 @@ pub(crate) mod tests {
         let mut sources = Sources::default();
         sources.follow_target(&dir.join(root), &target)?;
         let relative = |path: &PathBuf| path.strip_prefix(&dir).unwrap().display().to_string();
-        let tests = sources.tests.iter().map(|test| (test.path.clone(), test.ignored)).collect();
+        let tests = sources.tests.iter().map(|test| (test.path.clone(), test.ignored, test.varies)).collect();
         Ok((sources.files.keys().map(relative).collect(), tests))
     }
 
@@ -260,11 +271,15 @@ pub(crate) mod tests {
     #[test]
     fn tests_have_the_names_that_runners_show() {
         let files = [
-            ("steady.rs", "mod more;\n#[ktstr_test(cores = 2)]\nfn one() {}\n/// #[ktstr_test]\nfn helper() {}"),
+            (
+                "steady.rs",
+                "mod more;\n#[ktstr_test(cores = 2)]\nfn one() {}\n#[ktstr_test(gauntlet = false)]\nfn three() {}\n/// #[ktstr_test]\nfn helper() {}",
+            ),
             ("more.rs", "mod deep { #[ktstr::ktstr_test]\n#[ignore = \"why\"]\nfn two() {} }"),
         ];
         let (_, tests) = follow(&files, "steady.rs").unwrap();
-        assert_eq!(tests, [("one".to_owned(), false), ("more::deep::two".to_owned(), true)]);
+        let expected = [("one", false, true), ("three", false, false), ("more::deep::two", true, false)];
+        assert_eq!(tests, expected.map(|(path, ignored, varies)| (path.to_owned(), ignored, varies)));
     }
 
     #[test]
@@ -272,7 +287,7 @@ pub(crate) mod tests {
         let macros = "macro_rules! presets { ($x:ident) => {}; }\nother! { zero, }\nmod deep {\n\
                       presets! { one, #[ignore = \"why\"] two, }\n}";
         let (_, tests) = follow(&[("presets.rs", macros)], "presets.rs").unwrap();
-        assert_eq!(tests, [("deep::one".to_owned(), false), ("deep::two".to_owned(), true)]);
+        assert_eq!(tests, [("deep::one".to_owned(), false, false), ("deep::two".to_owned(), true, false)]);
         let error = follow(&[("presets.rs", "presets! { 1 }")], "presets.rs").unwrap_err().to_string();
         assert!(error.contains("presets.rs has a presets! that is no list of names"), "{error}");
     }

@@ -1,7 +1,8 @@
 //! `test`: the scheduler tests of this workspace.
 
-use crate::sources::{Sources, Target, TestFn};
+use crate::sources::{Sources, TestFn};
 use anyhow::Result;
+use ktstr_cli::binaries::Target;
 use ktstr_cli::setup::{self, Group};
 use ktstr_cli::test::{Args, Scope};
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ mod tests {
             target: Target { package: package.into(), kind: "test".into(), name: name.into() },
             path: path.into(),
             ignored,
+            varies: false,
         };
         let tests = [
             test("ktstr", "presets", "tiny", false),

@@ -1,5 +1,7 @@
 //! `test`: a machine that can run tests, a kernel, the runner, and a table of what came out.
 
+mod args;
+mod chosen;
 mod runner;
 mod table;
 mod tally;
@@ -7,7 +9,8 @@ mod tally;
 use crate::runs::{Run, cases};
 use crate::{cargo, junit, kernel, ktap, setup};
 use anyhow::{Context, Result};
-use ktstr::{Settings, runs_dir};
+pub use args::{Args, Scope};
+use ktstr::{Accel, Settings, runs_dir};
 use ktstr_kernels::Spec;
 use runner::Runner;
 use std::fmt::Write as _;
@@ -20,63 +23,25 @@ use std::time::SystemTime;
 use tally::Tally;
 use xshell::Shell;
 
-/// Run scheduler tests and show what came out
-///
-/// Gets the kernel first, then runs cargo nextest, or cargo test where that is not installed. Exits 0 only when every
-/// test passed.
-#[derive(Debug, Default, clap::Args)]
-pub struct Args {
-    /// Only tests whose name has this in it
-    name: Option<String>,
-    /// The kernel: latest (default), host, X.Y, X.Y.Z, path:DIR-or-FILE or deb:PACKAGE
-    #[arg(long, value_name = "SPEC")]
-    kernel: Option<Spec>,
-    /// What runs the machines: auto (default), kvm or tcg
-    #[arg(long)]
-    accel: Option<String>,
-    /// The seed of every random choice
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Show the guests' consoles as they come, each line after the test's name and the host's time
-    #[arg(long)]
-    console: bool,
-    /// Write the results as JUnit XML, too
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write the results as KTAP; without a file alone on standard output, and all else on standard error
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
-    ktap: Option<PathBuf>,
-    /// More arguments for the test runner
-    #[arg(last = true, value_name = "RUNNER ARGS")]
-    runner: Vec<String>,
-}
-
-/// Which tests there are to run.
+/// What the tests that were run came to, besides their records.
 #[derive(Debug, Default)]
-pub struct Scope {
-    /// Arguments that choose packages and targets, for `cargo nextest run` and `cargo test` alike.
-    pub cargo: Vec<String>,
-    /// Names of the tests that must leave a record, where they are known.
-    pub expected: Vec<String>,
+struct Ran {
+    /// Whether what ran them says that all is well.
+    passed: bool,
+    /// Tests that must have left a record.
+    expected: Vec<String>,
+    /// What else there is to say in the end.
+    notes: Vec<String>,
 }
 
-impl Args {
-    /// What the names of the tests must have in them, if anything.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Whether standard output is for a program.
-    fn output_is_ktap(&self) -> bool {
-        self.ktap.as_ref().is_some_and(|path| path.as_os_str() == "-")
-    }
-
-    /// The tests that must leave a record of those in the scope; none when the runner is told more than a name.
-    fn expected<'a>(&self, scope: &'a Scope) -> Vec<&'a str> {
-        let chosen = |test: &&String| self.name.as_ref().is_none_or(|name| test.contains(name));
-        let all = if self.runner.is_empty() { scope.expected.as_slice() } else { &[] };
-        all.iter().filter(chosen).map(String::as_str).collect()
-    }
+/// What tests are run with.
+struct Setting {
+    settings: Settings,
+    accel: Accel,
+    kernels: Vec<Spec>,
+    target_dir: PathBuf,
+    run_id: String,
+    interrupted: Arc<AtomicBool>,
 }
 
 /// Runs the tests of `scope`.
@@ -84,21 +49,56 @@ impl Args {
 /// # Errors
 /// When they could not be run. Tests that did not pass are an exit code.
 pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
-    let settings = Settings::from_env()?;
-    let accel = match &args.accel {
-        Some(text) => text.parse().map_err(anyhow::Error::msg).context("--accel")?,
-        None => settings.accel,
-    };
-    setup::for_accelerator(accel)?;
-    let spec = args.kernel.clone().map_or_else(|| settings.kernel.parse().context("KTSTR_KERNEL"), Ok)?;
-    let spec = kernel::absolute(&spec)?;
-    kernel::resolve(&spec)?;
-
     let shell = Shell::new()?;
-    let target_dir = cargo::target_dir(&shell)?;
-    let run_id = run_id();
-    shell.set_var("KTSTR_KERNEL", spec.to_string());
-    shell.set_var("KTSTR_RUN_ID", &run_id);
+    let setting = Setting::new(args, &shell)?;
+    let Some(ran) = (if args.gauntlet || args.seeds.is_some() {
+        chosen::run(args, scope, &setting, &shell)?
+    } else {
+        Some(run_by_cargo(args, scope, &setting, &shell)?)
+    }) else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let run = Run::read(&runs_dir(&setting.target_dir).join(&setting.run_id))?;
+    let expected: Vec<&str> = ran.expected.iter().map(String::as_str).collect();
+    let tally = Tally::of(&run, &setting.settings, &expected);
+    let text = conclusion(&run, &tally, &ran);
+    match args.output_is_ktap() {
+        true => eprint!("{text}"),
+        false => print!("{text}"),
+    }
+    export(args, &run, &tally, ran.passed)?;
+    let passed = ran.passed && tally.failed == 0 && tally.passed > 0;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Setting {
+    /// Sets the machine up and gets the kernels.
+    fn new(args: &Args, shell: &Shell) -> Result<Self> {
+        let settings = Settings::from_env()?;
+        let accel = match &args.accel {
+            Some(text) => text.parse().map_err(anyhow::Error::msg).context("--accel")?,
+            None => settings.accel,
+        };
+        setup::for_accelerator(accel)?;
+        let mut specs = args.kernel.clone();
+        if specs.is_empty() {
+            specs.push(settings.kernel.parse().context("KTSTR_KERNEL")?);
+        }
+        let kernels = specs.iter().map(kernel::absolute).collect::<Result<Vec<Spec>>>()?;
+        for spec in &kernels {
+            kernel::resolve(spec)?;
+        }
+        // Ctrl-C is for the tests, which end; this one waits for them and then says what came out.
+        let interrupted = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))?;
+        let target_dir = cargo::target_dir(shell)?;
+        Ok(Self { settings, accel, kernels, target_dir, run_id: run_id(), interrupted })
+    }
+}
+
+/// Has cargo's test runner run them, once for each kernel.
+fn run_by_cargo(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) -> Result<Ran> {
+    shell.set_var("KTSTR_RUN_ID", &setting.run_id);
     if let Some(accel) = &args.accel {
         shell.set_var("KTSTR_ACCEL", accel);
     }
@@ -108,21 +108,14 @@ pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
     if args.console {
         shell.set_var("KTSTR_CONSOLE", "1");
     }
-    // Ctrl-C is for the runner, which ends its tests; this one waits for it and then says what came out.
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
     let runner = Runner::installed();
-    let passed = runner.run(&shell, &runner.arguments(args, scope), args.output_is_ktap())?;
-
-    let run = Run::read(&runs_dir(&target_dir).join(&run_id))?;
-    let tally = Tally::of(&run, &settings, &args.expected(scope));
-    let text = conclusion(&run, &tally, passed);
-    match args.output_is_ktap() {
-        true => eprint!("{text}"),
-        false => print!("{text}"),
+    let mut passed = true;
+    for kernel in &setting.kernels {
+        shell.set_var("KTSTR_KERNEL", kernel.to_string());
+        passed &= runner.run(shell, &runner.arguments(args, scope), args.output_is_ktap())?;
     }
-    export(args, &run, &tally, passed)?;
-    let passed = passed && tally.failed == 0 && tally.passed > 0;
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let expected = args.expected(scope).into_iter().map(str::to_owned).collect();
+    Ok(Ran { passed, expected, notes: Vec::new() })
 }
 
 /// A name for this run's records that no other has.
@@ -132,18 +125,18 @@ fn run_id() -> String {
 }
 
 /// The table and what there is to say about it; the plain count is the last line.
-fn conclusion(run: &Run, tally: &Tally, runner_passed: bool) -> String {
+fn conclusion(run: &Run, tally: &Tally, ran: &Ran) -> String {
     let mut text = format!("\n{}", table::render(run.records()));
     run.records().filter_map(table::reasons).for_each(|reason| text.push_str(&reason));
     let damaged = run.damaged.iter().map(|damaged| format!("{}: {}", damaged.test, damaged.verdict()));
     let absent = tally.absent.iter().map(|test| format!("no record of {test}: it did not run, or it did not end"));
     let none = run.whole.is_empty().then(|| "no scheduler test has run".to_owned());
     let dir = format!("records: {}", run.dir.display());
-    let other = !runner_passed && tally.failed == 0;
+    let other = !ran.passed && tally.failed == 0;
     let other = other.then(|| "the test runner failed for another reason: see above".to_owned());
     let accelerators = table::accelerators(run.records()).into_iter();
     let lines = damaged.chain(absent).chain(none).chain(accelerators).chain([dir]).chain(other);
-    for line in lines.chain([tally.to_string()]) {
+    for line in lines.chain(ran.notes.iter().cloned()).chain([tally.to_string()]) {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{line}");
     }
@@ -164,20 +157,4 @@ fn export(args: &Args, run: &Run, tally: &Tally, runner_passed: bool) -> Result<
         None => {}
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_narrows_what_must_leave_a_record() {
-        let scope = Scope { cargo: Vec::new(), expected: vec!["steady".into(), "cgroups::declared".into()] };
-        let mut args = Args::default();
-        assert_eq!(args.expected(&scope), ["steady", "cgroups::declared"]);
-        args.name = Some("cgr".into());
-        assert_eq!(args.expected(&scope), ["cgroups::declared"]);
-        args.runner = vec!["-E".into(), "none()".into()];
-        assert!(args.expected(&scope).is_empty(), "what a filter expression chooses is not known here");
-    }
 }

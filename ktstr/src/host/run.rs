@@ -292,7 +292,7 @@ fn reserved_bytes(payload_bytes: usize) -> u64 {
 }
 
 /// RAM of a machine whose test does not say how much.
-fn default_memory_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
+pub(crate) fn default_memory_bytes(spec: &TestSpec, reserved_bytes: u64) -> u64 {
     let for_cpus = u64::from(spec.topology.cpus()) * RAM_PER_CPU_BYTES;
     // The reserved range is in one of the nodes, and leaves it enough.
     let for_nodes = u64::from(spec.topology.numa_nodes) * (reserved_bytes + MIN_NODE_RAM_BYTES);

@@ -3,8 +3,8 @@
 use super::relay::relay;
 use super::summary::Summary;
 use super::xtask;
-use crate::binaries::{Binary, integration_test};
 use anyhow::{Context, Result, ensure};
+use ktstr_cli::binaries::{Binary, integration_test};
 use ktstr_kernels::Kernel;
 use std::process::Command;
 use xshell::Shell;

@@ -5,9 +5,9 @@ mod relay;
 mod report;
 mod summary;
 
-use crate::binaries::{self, Binary};
 use crate::tidy;
 use anyhow::{Context, Result, ensure};
+use ktstr_cli::binaries::{self, Binary};
 use ktstr_cli::cargo;
 use ktstr_cli::kernel;
 use ktstr_cli::setup::{self, Group};
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.step("format", || run_plainly(cargo(&shell, "fmt --all --check")));
     let clippy = "clippy --workspace --all-targets --quiet -- --deny warnings";
     report.step("clippy", || run_plainly(cargo(&shell, clippy)));
-    let built = report.step("build the tests", || binaries::build(&shell));
+    let built = report.step("build the tests", || binaries::build(&shell, &["--workspace".to_owned()]));
     report.step("tidy", || tidy(&shell, built.as_deref()));
     report.step("doc tests", || run_plainly(cargo(&shell, "test --doc --workspace --quiet")));
     let kernel = report.step("kernel", default_kernel);

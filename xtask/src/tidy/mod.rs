@@ -6,9 +6,9 @@ mod registered;
 mod rust;
 mod text;
 
-use crate::binaries::{self, Binary};
 use crate::sources::Sources;
 use anyhow::{Context, Result};
+use ktstr_cli::binaries::{self, Binary};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ pub(crate) struct Args {}
 /// When a check could not be made.
 pub(crate) fn run(_args: &Args) -> Result<ExitCode> {
     let shell = Shell::new()?;
-    let clean = check(&shell, &binaries::build(&shell)?)?;
+    let clean = check(&shell, &binaries::build(&shell, &["--workspace".to_owned()])?)?;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

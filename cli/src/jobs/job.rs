@@ -1,0 +1,83 @@
+//! One run of one test.
+
+use crate::gauntlet::Listed;
+use anyhow::{Context, Result};
+use ktstr::Chosen;
+use std::fmt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A test, and what it is run with.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) test: Listed,
+    /// `KTSTR_KERNEL`.
+    pub(crate) kernel: String,
+    /// `KTSTR_SEED`.
+    pub(crate) seed: u64,
+    pub(crate) accel: Chosen,
+    /// `KTSTR_RUN_ID`.
+    pub(crate) run_id: String,
+    /// What it is expected to take.
+    pub(crate) seconds: f64,
+    /// How many of the host's CPUs its machine keeps busy.
+    pub(crate) cpus: usize,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) passed: bool,
+    pub(crate) took: Duration,
+    /// What the program said.
+    pub(crate) output: String,
+}
+
+impl Job {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub(super) fn run(&self, console: bool) -> Result<Ended> {
+        let (binary, began) = (&self.test.binary, Instant::now());
+        let mut command = Command::new(&binary.path);
+        command.args(["--exact", &self.test.description.name, "--include-ignored"]);
+        command.current_dir(&binary.dir).env("CARGO_MANIFEST_DIR", &binary.dir).env_remove("NEXTEST_RUN_ID");
+        command.env("KTSTR_KERNEL", &self.kernel).env("KTSTR_SEED", self.seed.to_string());
+        command.env("KTSTR_ACCEL", self.accel.to_string()).env("KTSTR_RUN_ID", &self.run_id);
+        if console {
+            command.env("KTSTR_CONSOLE", "1").stderr(Stdio::inherit());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let output = command.stderr(if console { Stdio::inherit() } else { Stdio::piped() }).output();
+        let output = output.with_context(|| format!("cannot run {}", binary.path.display()))?;
+        let text = [output.stdout, output.stderr].concat();
+        let output_text = String::from_utf8_lossy(&text).into_owned();
+        Ok(Ended { passed: output.status.success(), took: began.elapsed(), output: output_text })
+    }
+
+    /// The command that runs the same thing again.
+    pub(crate) fn again(&self) -> String {
+        let target = &self.test.binary.target;
+        let (seed, accel, kernel) = (self.seed, self.accel, &self.kernel);
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let inherited =
+            ["KTSTR_KARGS", "KTSTR_REPLICAS"].map(|name| set(name).map(|value| format!("{name}='{value}' ")));
+        let inherited: String = inherited.into_iter().flatten().collect();
+        let place = match target.kind.as_str() {
+            "test" => format!("--test {}", target.name),
+            "bin" => format!("--bin {}", target.name),
+            _ => "--lib".to_owned(),
+        };
+        format!(
+            "KTSTR_SEED={seed} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} {inherited}cargo test --package {} {place} -- --exact {} --include-ignored",
+            target.package, self.test.description.name
+        )
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}, seed {}", self.test.description.name, self.kernel, self.seed)
+    }
+}

@@ -1,0 +1,100 @@
+//! What a test says of itself instead of running, for tools that choose among tests.
+
+use crate::host::failure::{FailedRun, Failure};
+use crate::host::run::default_memory_bytes;
+use crate::spec::TestSpec;
+use crate::verdict::Verdict;
+use ktstr_wire::Machine;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Write};
+
+/// Names the file to which each test of a program appends its [`Description`], a line of JSON, instead of running.
+pub const DESCRIBE_ENV: &str = "KTSTR_DESCRIBE";
+
+/// What a test declares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// The name by which a test runner knows it.
+    pub name: String,
+    /// The name of the test as declared.
+    pub test: String,
+    /// The preset, for a variant.
+    pub preset: Option<String>,
+    /// The machine, with the least memory that it will have.
+    pub machine: Machine,
+    /// Length of the scenario in guest time.
+    pub duration_s: f64,
+    /// How often it runs.
+    pub replicas: u32,
+    /// What is special about it, in a few words each.
+    pub features: Vec<String>,
+}
+
+/// Describes the test if that is what is asked for.
+pub(crate) fn instead_of_running(spec: &TestSpec) -> Option<Result<(), Failure>> {
+    let path = std::env::var_os(DESCRIBE_ENV)?;
+    let described = describe(spec, File::options().create(true).append(true).open(path));
+    Some(described.map_err(|error| {
+        let verdict = Verdict::Inconclusive { reason: format!("the file in {DESCRIBE_ENV}: {error}") };
+        let again = "the same command".to_owned();
+        Failure(vec![FailedRun { what: spec.name(), verdict, again, record: Err("it was only described".to_owned()) }])
+    }))
+}
+
+/// One write for each line, as several processes may write at once.
+fn describe(spec: &TestSpec, file: io::Result<File>) -> io::Result<()> {
+    let description = Description {
+        name: spec.name(),
+        test: spec.test().to_owned(),
+        preset: spec.preset.map(str::to_owned),
+        machine: spec.machine(default_memory_bytes(spec, 0)),
+        duration_s: spec.duration_s,
+        replicas: spec.replicas,
+        features: features(spec),
+    };
+    let line = serde_json::to_string(&description)? + "\n";
+    file?.write_all(line.as_bytes())
+}
+
+fn features(spec: &TestSpec) -> Vec<String> {
+    let asserted = serde_json::to_value(spec.assert).unwrap_or_default();
+    let fields = asserted.as_object().into_iter().flatten();
+    let set = fields.filter(|(_, value)| !value.is_null()).map(|(field, _)| format!("asserts {field}"));
+    let flags = [
+        ("performance mode", spec.performance_mode),
+        ("programs", !spec.programs.is_empty()),
+        ("kernel parameters", !spec.kargs.is_empty()),
+        ("kernel settings", !spec.sysctls.is_empty()),
+        ("memory", spec.memory_mb.is_some()),
+        ("replicas", spec.replicas > 1),
+        ("fails", spec.expect_err.is_some()),
+        ("longer than 5 s", spec.duration_s > 5.0),
+    ];
+    let flags = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(feature, _)| feature.to_owned());
+    set.chain(flags).chain([format!("{} workers in a cgroup", spec.workers_per_cgroup)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assert::Assert;
+    use ktstr_wire::Topology;
+
+    #[test]
+    fn a_description_is_a_line_of_json() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let assert = Assert { max_gap_ms: Some(5), ..Assert::unset() };
+        let spec = TestSpec { assert, kargs: &["x=1"], ..TestSpec::new("a::b", Topology::new(1, 2, 1)) };
+        let preset = ktstr_presets::named("smt-2llc").unwrap();
+        for spec in [&spec, &spec.on(preset)] {
+            describe(spec, File::options().append(true).open(file.path())).unwrap();
+        }
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let described: Vec<Description> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(described[0].features, ["asserts max_gap_ms", "kernel parameters", "2 workers in a cgroup"]);
+        assert_eq!((described[0].name.as_str(), described[0].machine.topology.cpus()), ("b", 2));
+        assert_eq!((described[1].name.as_str(), described[1].test.as_str()), ("b::smt_2llc", "b"));
+        assert_eq!((described[1].preset.as_deref(), described[1].machine.topology.cpus()), (Some("smt-2llc"), 8));
+    }
+}
