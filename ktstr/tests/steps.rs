@@ -25,7 +25,7 @@ fn surroundings(ctx: &Ctx) -> Result<(CpuSet, Vec<String>)> {
     Ok((online, cgroups.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()))
 }
 
-#[ktstr_test(llcs = 2, cores = 2, threads = 1, duration_s = 1.0)]
+#[ktstr_test(llcs = 2, cores = 2, threads = 1, duration_s = 1.0, gauntlet = false)]
 fn ops_reach_the_kernel(ctx: &Ctx) -> Result<AssertResult> {
     let steps = vec![
         frac(0.2).setup([
@@ -107,7 +107,7 @@ fn ops_reach_the_kernel(ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult { findings: Vec::new(), ..result })
 }
 
-#[ktstr_test(cores = 2, threads = 1, duration_s = 0.5)]
+#[ktstr_test(cores = 2, threads = 1, duration_s = 0.5, gauntlet = false)]
 fn what_cannot_be_done_is_told_and_undone(ctx: &Ctx) -> Result<AssertResult> {
     let error = |steps| execute_steps(ctx, steps).map_or_else(|error| format!("{error:#}"), |_| "none".to_owned());
     let before = frac(0.1).setup([CgroupDef::named("a").workers(1)]).ops([Op::cpu_offline(1)]);
