@@ -17,4 +17,5 @@ mod runs;
 pub mod setup;
 pub mod shell;
 pub mod test;
+pub mod trace;
 mod units;

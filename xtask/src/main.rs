@@ -11,7 +11,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_cli::setup::{self, Group};
-use ktstr_cli::{compare, kernel, report, shell, test as tests};
+use ktstr_cli::{compare, kernel, report, shell, test as tests, trace};
 use std::process::ExitCode;
 
 /// The project's own chores
@@ -32,6 +32,7 @@ enum Verb {
     Kernel(kernel::Args),
     Report(report::Args),
     Compare(compare::Args),
+    Trace(trace::Args),
     Shell(shell::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
@@ -54,6 +55,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Kernel(args) => kernel::run(args),
         Verb::Report(args) => report::run(args),
         Verb::Compare(args) => Ok(compare::run(args)),
+        Verb::Trace(args) => trace::run(args),
         Verb::Shell(args) => Ok(shell::run(args)),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;

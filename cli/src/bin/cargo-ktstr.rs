@@ -18,6 +18,7 @@ enum Verb {
     Kernel(ktstr_cli::kernel::Args),
     Report(ktstr_cli::report::Args),
     Compare(ktstr_cli::compare::Args),
+    Trace(ktstr_cli::trace::Args),
     Shell(ktstr_cli::shell::Args),
 }
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Verb::Kernel(args) => ktstr_cli::kernel::run(&args),
         Verb::Report(args) => ktstr_cli::report::run(&args),
         Verb::Compare(args) => Ok(ktstr_cli::compare::run(&args)),
+        Verb::Trace(args) => ktstr_cli::trace::run(&args),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
     };
     result.unwrap_or_else(|error| {

@@ -15,6 +15,7 @@ struct Cli {
 enum Verb {
     Report(ktstr_cli::report::Args),
     Compare(ktstr_cli::compare::Args),
+    Trace(ktstr_cli::trace::Args),
     Shell(ktstr_cli::shell::Args),
 }
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Report(args) => ktstr_cli::report::run(&args),
         Verb::Compare(args) => Ok(ktstr_cli::compare::run(&args)),
+        Verb::Trace(args) => ktstr_cli::trace::run(&args),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
     };
     result.unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
 //! What got worse and what got better from one run to the other.
 
 use super::metrics::{self, Measure, Metric};
-use super::rank::{Ranked, holm, least_p, rank_test};
+use super::rank::{Ranked, holm, least_p, median, rank_test};
 use super::variants::{Name, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -175,12 +175,14 @@ impl Judgement {
 impl Comparison {
     fn trend(&self, limits: Limits) -> Trend {
         let rose = self.ranked.delta > 0.0;
+        let [before, after] = self.samples.each_ref().map(|samples| median(samples));
+        let differ = (after - before).abs() >= self.measure.1.least_difference();
         let large = match self.measure.1 {
             // Most runs pass on both sides: the ratio of the medians says nothing.
             Metric::Passes => self.ranked.delta.abs() >= limits.floor,
             _ => (self.ranked.ratio - 1.0).abs() >= limits.floor,
         };
-        match self.p <= limits.alpha && large {
+        match self.p <= limits.alpha && large && differ {
             false => Trend::Same,
             true if rose == self.measure.1.more_is_better() => Trend::Better,
             true => Trend::Worse,

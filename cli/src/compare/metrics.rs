@@ -49,6 +49,18 @@ impl Metric {
         matches!(self, Self::Passes | Self::WorkRate | Self::IterationRate)
     }
 
+    /// A smaller difference of medians is of no interest however large it is in relation: what is next to nothing doubles
+    /// easily.
+    pub(super) fn least_difference(self) -> f64 {
+        match self {
+            // Percent of a CPU.
+            Self::Spread | Self::RunDelay => 1.0,
+            // What a clock and an interrupt are good for, in nanoseconds.
+            Self::WakeP50 | Self::WakeP99 | Self::LongestGap => 1000.0,
+            Self::Passes | Self::WorkRate | Self::IterationRate => 0.0,
+        }
+    }
+
     /// A value with its unit.
     pub(super) fn show(self, value: f64) -> String {
         match self {

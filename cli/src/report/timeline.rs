@@ -2,7 +2,7 @@
 
 use super::lanes::{Span, WIDTH, path, strokes};
 use crate::units;
-use ktstr::{Finding, Record, Stimulus, StimulusKind, Verdict, Window};
+use ktstr::{Finding, Record, Stimulus, StimulusKind, Topology, Verdict, Window};
 use ktstr_workload::{Gap, WorkerReport};
 use maud::{Markup, html};
 
@@ -24,7 +24,7 @@ struct Layout {
 impl Layout {
     fn of(record: &Record) -> Self {
         let topology = record.machine.topology;
-        let cpus = topology.cpus().max(1);
+        let cpus = topology.cpus().clamp(1, Topology::MAX_CPUS);
         let lane = match cpus {
             0..=16 => 22,
             17..=64 => 11,

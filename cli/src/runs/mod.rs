@@ -82,6 +82,16 @@ impl Damaged {
     }
 }
 
+/// Reads one record's file.
+///
+/// # Errors
+/// When it cannot be read or is damaged.
+pub(crate) fn read_record(path: &Path) -> Result<Record> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read the record {}", path.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parse(&name, &bytes).map_err(|damaged| anyhow::anyhow!("{} is no record to go by: {}", path.display(), damaged.why))
+}
+
 /// Names of the files in `dir` that should be records, in order.
 fn record_files(dir: &Path) -> Result<Vec<String>> {
     let reading = || format!("cannot read the records in {}", dir.display());

@@ -32,6 +32,9 @@ pub struct Args {
     /// Write the results as KTAP; without a file alone on standard output, and all else on standard error
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub(super) ktap: Option<PathBuf>,
+    /// Write a Perfetto trace of what ran, too; of several tests, one each beside FILE
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
     /// Run the tests' variants on presets instead of the tests themselves
     #[arg(long)]
     pub(super) gauntlet: bool,

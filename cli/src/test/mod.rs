@@ -7,7 +7,7 @@ mod table;
 mod tally;
 
 use crate::runs::{Run, cases};
-use crate::{cargo, junit, kernel, ktap, setup};
+use crate::{cargo, junit, kernel, ktap, setup, trace};
 use anyhow::{Context, Result};
 pub use args::{Args, Scope};
 use ktstr::{Accel, Settings, runs_dir};
@@ -155,6 +155,9 @@ fn export(args: &Args, run: &Run, tally: &Tally, runner_passed: bool) -> Result<
             fs::write(path, ktap::render(&cases)).with_context(|| format!("cannot write {}", path.display()))?
         }
         None => {}
+    }
+    if let Some(path) = &args.trace {
+        trace::write_run(run, path)?;
     }
     Ok(())
 }
