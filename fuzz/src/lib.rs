@@ -24,6 +24,7 @@ mod recipe;
 mod reports;
 mod reserved;
 mod ring;
+mod rt_app;
 mod spec;
 mod topology;
 mod vmlinux;
@@ -64,6 +65,7 @@ pub const TARGETS: &[Target] = &[
     target("reports", reports::run, reports::seeds),
     target("reserved", reserved::run, reserved::seeds),
     target("ring", ring::run, ring::seeds),
+    target("rt_app", rt_app::run, rt_app::seeds),
     target("spec", spec::run, spec::seeds),
     target("topology", topology::run, topology::seeds),
     target("vmlinux", vmlinux::run, vmlinux::seeds),

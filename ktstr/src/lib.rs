@@ -69,8 +69,8 @@ pub mod prelude {
     pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
     pub use ktstr_wire::{CpuSet, Machine, Topology};
     pub use ktstr_workload::{
-        AffinityKind, CgroupDef, CgroupGroup, CgroupManager, Channel, CpuMax, CpusetSpec, Metric, Program, SchedPolicy,
-        TeamSize, Work, WorkType, WorkerKind, WorkerReport, WorkloadConfig, WorkloadHandle,
+        AffinityKind, CgroupDef, CgroupGroup, CgroupManager, Channel, CpuMax, CpusetSpec, Metric, Program, RtApp,
+        SchedPolicy, TeamSize, Work, WorkType, WorkerKind, WorkerReport, WorkloadConfig, WorkloadHandle,
     };
     pub use std::time::Duration;
 }

@@ -1,6 +1,7 @@
 //! What workers do.
 
 use crate::program::Program;
+use crate::rt_app::RtApp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -106,6 +107,8 @@ pub enum WorkType {
     },
     /// One after the other, again and again.
     Sequence(Vec<Phase>),
+    /// Runs the threads of an rt-app file, a worker each.
+    RtApp(RtApp),
     /// Runs a program of the host.
     Program(Program),
 }
@@ -162,6 +165,7 @@ impl WorkType {
             Self::HackbenchLike { .. } => "hackbench_like",
             Self::CpuHotplug { .. } => "cpu_hotplug",
             Self::Sequence(_) => "sequence",
+            Self::RtApp(_) => "rt_app",
             Self::Program(_) => PROGRAM,
         }
     }
@@ -182,6 +186,7 @@ impl WorkType {
                 TeamSize::Exactly(message_threads.saturating_mul(worker_threads.saturating_add(1)))
             }
             Self::HackbenchLike { groups, fds, .. } => TeamSize::Exactly(groups.saturating_mul(*fds).saturating_mul(2)),
+            Self::RtApp(app) => TeamSize::Exactly(app.threads.len() as u32),
             _ => TeamSize::Any,
         }
     }

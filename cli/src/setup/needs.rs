@@ -40,6 +40,7 @@ pub(super) const NEEDS: &[Need] = &[
     need(Program("c++"), "g++", &[Fuzz]),
     need(Program("hackbench"), "rt-tests", &[Programs]),
     need(Program("chromium"), "chromium", &[Browser]),
+    need(Program("rt-app"), "rt-app", &[Programs]),
     need(Program("ld"), "binutils", &[KernelBuild]),
     need(Program("flex"), "flex", &[KernelBuild]),
     need(Program("bison"), "bison", &[KernelBuild]),

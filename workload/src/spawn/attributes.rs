@@ -11,7 +11,7 @@ const SCHED_EXT: u32 = 7;
 const MASK_BYTES: usize = 1024;
 
 /// Sets the affinity (sched_setaffinity(2)).
-pub(super) fn set_affinity(tid: i32, cpus: &CpuSet) -> io::Result<()> {
+pub(crate) fn set_affinity(tid: i32, cpus: &CpuSet) -> io::Result<()> {
     let mut mask = [0u8; MASK_BYTES];
     for cpu in cpus.iter() {
         let byte = mask.get_mut(cpu as usize / 8).ok_or(io::ErrorKind::InvalidInput)?;
@@ -34,7 +34,7 @@ pub(super) fn affinity(tid: i32) -> io::Result<CpuSet> {
 }
 
 /// Sets policy and nice value (sched_setattr(2), setpriority(2)).
-pub(super) fn set_policy(tid: i32, policy: SchedPolicy, nice: i32) -> io::Result<()> {
+pub(crate) fn set_policy(tid: i32, policy: SchedPolicy, nice: i32) -> io::Result<()> {
     let attributes = encode(policy, nice);
     // SAFETY: a live structure that tells its size.
     done(unsafe { libc::syscall(libc::SYS_sched_setattr, tid, &raw const attributes, 0) } as i32)?;

@@ -1,7 +1,7 @@
 //! Workers: made, started together, changed while they run, stopped, and asked what they measured.
 
 mod account;
-mod attributes;
+pub(crate) mod attributes;
 mod child;
 mod config;
 mod make;

@@ -12,7 +12,9 @@ mod pin;
 mod pipe;
 mod priority;
 mod process;
+mod rt_app;
 mod schbench;
+mod sync;
 mod system;
 mod timer;
 
@@ -37,6 +39,7 @@ pub(crate) fn needs(work_type: &WorkType, workers: usize) -> Needs {
         WorkType::HackbenchLike { channel: Channel::Sockets, .. } => {
             Needs { socket_pairs: workers / 2, ..Needs::default() }
         }
+        WorkType::RtApp(app) => words(app.words),
         _ => Needs::default(),
     }
 }
@@ -78,6 +81,7 @@ pub(crate) fn run(work_type: &WorkType, meter: &mut Meter<'_>, team: &Team<'_>) 
         WorkType::SchbenchLike { worker_threads, .. } => schbench::run(meter, team, *worker_threads as usize + 1),
         WorkType::HackbenchLike { fds, channel, .. } => hackbench::run(meter, team, *fds as usize, *channel),
         WorkType::CpuHotplug { offline, online } => hotplug::toggle(meter, *offline, *online),
+        WorkType::RtApp(app) => rt_app::run(meter, team, app),
         WorkType::Sequence(phases) => sequence(phases, meter, team),
         // It has become the program, or has ended.
         WorkType::Program(_) => Ok(()),
