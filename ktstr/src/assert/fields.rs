@@ -62,7 +62,8 @@ layer! {
         /// No worker changes its CPU more often than so many times in a round of its work.
         max_migration_ratio: f64,
         /// Sibling cgroups with work for all of the same CPUs get CPU time by their `cpu.weight`, to within so many
-        /// percent of what is due to each.
+        /// percent of what is due to each. A scheduler places whole tasks, so with few workers for each CPU or over less
+        /// than seconds a good one is off by some tens of percent.
         weight_proportional: f64,
         /// No cgroup uses more CPU time than its `cpu.max` allows.
         quota_respected: bool,
