@@ -6,7 +6,7 @@ pub fn monotonic_ns() -> u64 {
 }
 
 /// CPU time of this thread in nanoseconds.
-pub(crate) fn thread_cpu_ns() -> u64 {
+pub fn thread_cpu_ns() -> u64 {
     read(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicU64, fence};
 const STRETCHES: usize = 128;
 /// Length of the first stretches.
 const FIRST_STRETCH_NS: u64 = 10_000_000;
+/// A worker that was not seen for this long did not run all that time; shorter gaps lie within its stretches of running.
+const FIRST_PAUSE_NS: u64 = 1_000_000;
+/// How often the pause may double: to minutes.
+const MAX_DOUBLINGS: u64 = 20;
 /// Most stretches of running that are kept.
 const RUNS: usize = 512;
 
@@ -76,9 +80,16 @@ impl Marks {
 }
 
 /// When a worker ran where. For one writer.
+///
+/// Stretches that are apart by no more than the pause are one. When the memory is full, the pause becomes as long as it
+/// must to bring them down to half as many; those that changes of CPU part stay apart, and if there are too many of them,
+/// what comes later is only counted.
 #[derive(Debug)]
 pub(crate) struct Runs {
     begun: AtomicU64,
+    doublings: AtomicU64,
+    /// Until when the worker was seen in the stretch that began last.
+    seen_ns: AtomicU64,
     segments: [Segment; RUNS],
 }
 
@@ -89,33 +100,78 @@ struct Segment {
     to_ns: AtomicU64,
 }
 
+impl Segment {
+    fn get(&self) -> (u64, u64, u64) {
+        (self.cpu.load(Relaxed), self.from_ns.load(Relaxed), self.to_ns.load(Relaxed))
+    }
+
+    fn set(&self, (cpu, from_ns, to_ns): (u64, u64, u64)) {
+        self.cpu.store(cpu, Relaxed);
+        self.from_ns.store(from_ns, Relaxed);
+        self.to_ns.store(to_ns, Relaxed);
+    }
+}
+
 impl Runs {
-    /// The worker runs on this CPU from `from_ns` on.
-    pub(crate) fn begin(&self, cpu: u64, from_ns: u64) {
-        let begun = self.begun.load(Relaxed);
-        if let Some(segment) = self.segments.get(begun as usize) {
-            segment.cpu.store(cpu, Relaxed);
-            segment.from_ns.store(from_ns, Relaxed);
-            segment.to_ns.store(from_ns, Relaxed);
+    /// The worker runs on this CPU from `from_ns` on. Returns the pause.
+    pub(crate) fn begin(&self, cpu: u64, from_ns: u64) -> u64 {
+        let mut begun = self.begun.load(Relaxed) as usize;
+        if let Some(segment) = self.segments.get(begun.wrapping_sub(1)) {
+            segment.to_ns.store(self.seen_ns.load(Relaxed), Relaxed);
         }
-        self.begun.store(begun + 1, Release);
+        if begun == RUNS {
+            begun = self.thin_out();
+        }
+        if let Some(segment) = self.segments.get(begun) {
+            segment.set((cpu, from_ns, from_ns));
+        }
+        self.seen_ns.store(from_ns, Relaxed);
+        self.begun.store(begun as u64 + 1, Release);
+        FIRST_PAUSE_NS << self.doublings.load(Relaxed)
     }
 
     /// It still runs there.
     pub(crate) fn go_on(&self, to_ns: u64) {
-        let begun = self.begun.load(Relaxed) as usize;
-        if let Some(segment) = self.segments.get(begun.wrapping_sub(1)) {
-            segment.to_ns.store(to_ns, Relaxed);
+        self.seen_ns.store(to_ns, Relaxed);
+    }
+
+    /// Joins stretches until half of the memory is free, as far as that goes. Returns how many are left.
+    fn thin_out(&self) -> usize {
+        // Who looks meanwhile, because the worker does not get to go on, sees none rather than some twice.
+        self.begun.store(0, Release);
+        fence(Release);
+        let (mut left, mut doublings) = (RUNS, self.doublings.load(Relaxed));
+        while left > RUNS / 2 && doublings < MAX_DOUBLINGS {
+            doublings += 1;
+            left = self.join(left, FIRST_PAUSE_NS << doublings);
         }
+        self.doublings.store(doublings, Relaxed);
+        left
+    }
+
+    fn join(&self, count: usize, pause_ns: u64) -> usize {
+        let (mut left, mut last) = (0, self.segments[0].get());
+        for segment in &self.segments[1..count] {
+            let (cpu, from_ns, to_ns) = segment.get();
+            if cpu == last.0 && from_ns - last.2 <= pause_ns {
+                last.2 = to_ns;
+            } else {
+                self.segments[left].set(last);
+                (left, last) = (left + 1, (cpu, from_ns, to_ns));
+            }
+        }
+        self.segments[left].set(last);
+        left + 1
     }
 
     /// Those that were kept, and how many were not.
     pub(crate) fn get(&self) -> (Vec<RunSegment>, u64) {
         let begun = self.begun.load(Acquire);
-        let kept = self.segments.iter().take(begun as usize).map(|segment| {
-            let from_ns = segment.from_ns.load(Relaxed);
-            let length_ns = segment.to_ns.load(Relaxed).saturating_sub(from_ns);
-            RunSegment { cpu: segment.cpu.load(Relaxed) as u32, from_ns, length_ns }
+        let last = begun.wrapping_sub(1);
+        let kept = (0..).zip(&self.segments).take(begun as usize).map(|(at, segment)| {
+            let (cpu, from_ns, to_ns) = segment.get();
+            let to_ns = if at == last { self.seen_ns.load(Relaxed) } else { to_ns };
+            RunSegment { cpu: cpu as u32, from_ns, length_ns: to_ns.saturating_sub(from_ns) }
         });
         (kept.collect(), begun.saturating_sub(RUNS as u64))
     }
@@ -154,10 +210,35 @@ mod tests {
     }
 
     #[test]
-    fn runs_beyond_the_memory_are_counted() {
+    fn runs_become_coarser_when_there_is_no_more_room() {
         let slots = Shared::<Slot>::new(1).unwrap();
         let runs = &slots[0].runs;
-        runs.go_on(7);
+        let mut random = fastrand::Rng::with_seed(9);
+        let (mut now_ns, mut pause_ns, mut cpu, mut ran_ns) = (0, runs.begin(0, 0), 0, 0);
+        for _ in 0..3 * RUNS {
+            now_ns += random.u64(..FIRST_PAUSE_NS) << random.u32(..10);
+            let (length_ns, moves) = (random.u64(..FIRST_PAUSE_NS), random.u64(..100) == 0);
+            if moves || now_ns - ran_ns > pause_ns {
+                cpu = if moves { cpu + 1 } else { cpu };
+                pause_ns = runs.begin(cpu, now_ns);
+            }
+            now_ns += length_ns;
+            runs.go_on(now_ns);
+            ran_ns = now_ns;
+        }
+        let (kept, dropped) = runs.get();
+        assert!(dropped == 0 && kept.len() <= RUNS && kept.len() > RUNS / 8, "{}, {dropped}", kept.len());
+        assert_eq!((kept[0].from_ns, u64::from(kept[kept.len() - 1].cpu)), (0, cpu));
+        let ends = |run: &RunSegment| run.from_ns + run.length_ns;
+        assert_eq!(ends(&kept[kept.len() - 1]), now_ns);
+        assert!(kept.windows(2).all(|two| ends(&two[0]) <= two[1].from_ns));
+        assert!(kept.windows(2).all(|two| two[0].cpu != two[1].cpu || two[1].from_ns - ends(&two[0]) > pause_ns / 2));
+    }
+
+    #[test]
+    fn runs_that_cannot_be_joined_are_counted() {
+        let slots = Shared::<Slot>::new(1).unwrap();
+        let runs = &slots[0].runs;
         for number in 0..RUNS as u64 + 3 {
             runs.begin(number % 4, number * 10);
             runs.go_on(number * 10 + 5);

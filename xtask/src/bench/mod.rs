@@ -5,6 +5,7 @@
 
 mod author;
 mod bare;
+mod books;
 mod cpu_by_crate;
 mod guest;
 mod hello;
@@ -49,6 +50,8 @@ enum Name {
     Author,
     /// Packing the payload when nothing has changed
     Pack,
+    /// What measuring costs a worker
+    Books,
     /// The ring against memcpy and against COM2
     Ring,
     /// A test under software emulation
@@ -100,6 +103,7 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
     match name {
         Name::Author => author::measure(rounds),
         Name::Pack => pack::measure(rounds),
+        Name::Books => books::measure(rounds),
         Name::Ring => ring::measure(rounds),
         Name::Tcg => tcg::measure(rounds),
         Name::RssTcg => rss::tcg(),
