@@ -58,7 +58,7 @@ fn exit_codes() {
         &good,
         &bad,
         1,
-        "worse   steady  cg_0 work rate: 1004/s → 704/s, ×0.70 [0.70 to 0.70], delta -1.00, p < 0.001",
+        "worse    steady  cg_0 work rate: 1004/s → 704/s, ×0.70 [0.70 to 0.70], delta -1.00, p < 0.001",
     );
     check(&bad, &good, 0, "0 worse, 1 better");
     check(&good, &good, 0, "0 worse, 0 better, 1 without");

@@ -19,6 +19,8 @@ pub(super) struct Limits {
 pub(super) enum Trend {
     /// It regressed.
     Worse,
+    /// It changed, and whether that is good is not known.
+    Differs,
     /// It improved.
     Better,
     /// No difference that is both significant and large enough.
@@ -182,10 +184,13 @@ impl Comparison {
             Metric::Passes => self.ranked.delta.abs() >= limits.floor,
             _ => (self.ranked.ratio - 1.0).abs() >= limits.floor,
         };
-        match self.p <= limits.alpha && large && differ {
-            false => Trend::Same,
-            true if rose == self.measure.1.more_is_better() => Trend::Better,
-            true => Trend::Worse,
+        if self.p > limits.alpha || !large || !differ {
+            return Trend::Same;
+        }
+        match self.measure.1.more_is_better() {
+            None => Trend::Differs,
+            Some(more_is_better) if rose == more_is_better => Trend::Better,
+            Some(_) => Trend::Worse,
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Metric {
     Spread,
     /// Time runnable but not running, in percent of the time of all workers.
     RunDelay,
+    /// A number that the test itself gave a name.
+    Named,
 }
 
 impl Metric {
@@ -41,12 +43,17 @@ impl Metric {
             Self::LongestGap => "longest gap",
             Self::Spread => "spread",
             Self::RunDelay => "run delay",
+            Self::Named => "metric",
         }
     }
 
-    /// Whether more of it is better.
-    pub(super) fn more_is_better(self) -> bool {
-        matches!(self, Self::Passes | Self::WorkRate | Self::IterationRate)
+    /// Whether more of it is better; `None` where only the test's author knows.
+    pub(super) fn more_is_better(self) -> Option<bool> {
+        match self {
+            Self::Passes | Self::WorkRate | Self::IterationRate => Some(true),
+            Self::WakeP50 | Self::WakeP99 | Self::LongestGap | Self::Spread | Self::RunDelay => Some(false),
+            Self::Named => None,
+        }
     }
 
     /// A smaller difference of medians is of no interest however large it is in relation: what is next to nothing doubles
@@ -57,7 +64,7 @@ impl Metric {
             Self::Spread | Self::RunDelay => 1.0,
             // What a clock and an interrupt are good for, in nanoseconds.
             Self::WakeP50 | Self::WakeP99 | Self::LongestGap => 1000.0,
-            Self::Passes | Self::WorkRate | Self::IterationRate => 0.0,
+            Self::Passes | Self::WorkRate | Self::IterationRate | Self::Named => 0.0,
         }
     }
 
@@ -68,11 +75,12 @@ impl Metric {
             Self::WorkRate | Self::IterationRate => format!("{}/s", units::three_digits(value)),
             Self::WakeP50 | Self::WakeP99 | Self::LongestGap => units::duration(value),
             Self::Spread | Self::RunDelay => format!("{} %", units::three_digits(value)),
+            Self::Named => units::three_digits(value),
         }
     }
 }
 
-/// What a measurement is of: a cgroup, or all of them when there is no name.
+/// What a measurement is of: a cgroup, or all of them when there is no name; of a named number, its name.
 pub(super) type Measure = (Option<String>, Metric);
 
 /// All measurements of a record.
@@ -82,6 +90,9 @@ pub(super) fn of(record: &Record) -> BTreeMap<Measure, f64> {
     let mut all = BTreeMap::new();
     let passed = f64::from(u8::from(record.verdict == Verdict::Pass));
     all.insert((None, Metric::Passes), passed);
+    // What ranks and ratios are made for.
+    let named = record.guest.result.iter().flat_map(|result| &result.metrics).filter(|(_, value)| **value >= 0.0);
+    all.extend(named.map(|(name, value)| ((Some(name.clone()), Metric::Named), *value)));
     if cgroups.len() > MOST_CGROUPS {
         let together: Vec<&WorkerReport> = reports.iter().collect();
         measure(&together, |metric, value| _ = all.insert((None, metric), value));
@@ -177,6 +188,16 @@ mod tests {
         let all = measured(reports);
         assert_eq!(all[&(None, Metric::WorkRate)], 100.0);
         assert!(all.keys().all(|(cgroup, _)| cgroup.is_none()));
+    }
+
+    #[test]
+    fn named_numbers_are_measurements() {
+        let mut record = record("a", Verdict::Pass);
+        let metrics = [("hackbench_s".to_owned(), 1.5), ("offset".to_owned(), -1.0)].into();
+        record.guest.result = Some(AssertResult { metrics, ..AssertResult::default() });
+        let all = of(&record);
+        assert_eq!(all.get(&(Some("hackbench_s".to_owned()), Metric::Named)), Some(&1.5));
+        assert_eq!(all.len(), 2);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn body(judgement: &Judgement, all: bool) -> String {
     let mut lines: Vec<(Trend, String)> = judgement
         .changes
         .iter()
-        .map(|change| (change.trend, format!("{:<6}  {}  {}", word(change.trend), change.variant, change.what)))
+        .map(|change| (change.trend, format!("{:<7}  {}  {}", word(change.trend), change.variant, change.what)))
         .collect();
     let shown = judgement.comparisons.iter().filter(|comparison| all || comparison.trend != Trend::Same);
     lines.extend(shown.map(|comparison| (comparison.trend, line(comparison))));
@@ -35,13 +35,16 @@ pub(super) fn body(judgement: &Judgement, all: bool) -> String {
             judgement.enough
         ));
     }
-    let [worse, better, same] = [Trend::Worse, Trend::Better, Trend::Same].map(|trend| judgement.count(trend));
-    text + &format!("{worse} worse, {better} better, {same} without a significant change\n")
+    let trends = [Trend::Worse, Trend::Differs, Trend::Better, Trend::Same];
+    let [worse, differ, better, same] = trends.map(|trend| judgement.count(trend));
+    let differ = if differ == 0 { String::new() } else { format!("{differ} that differ, ") };
+    text + &format!("{worse} worse, {differ}{better} better, {same} without a significant change\n")
 }
 
 fn word(trend: Trend) -> &'static str {
     match trend {
         Trend::Worse => "worse",
+        Trend::Differs => "differs",
         Trend::Better => "better",
         Trend::Same => "same",
     }
@@ -56,7 +59,7 @@ fn line(comparison: &Comparison) -> String {
         None => String::new(),
     };
     format!(
-        "{:<6}  {variant}  {cgroup}{}: {before} → {after}, ×{}{interval}, delta {:+.2}, p {}, {} and {} samples",
+        "{:<7}  {variant}  {cgroup}{}: {before} → {after}, ×{}{interval}, delta {:+.2}, p {}, {} and {} samples",
         word(*trend),
         metric.name(),
         three_digits(ranked.ratio),
