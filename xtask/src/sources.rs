@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 
-/// The macro of `ktstr/tests/presets.rs`.
-const NAMES_MACRO: &str = "presets";
+/// Macros of `ktstr/tests/presets.rs` and `ktstr/tests/scenarios.rs`, which make a test of each name.
+const NAMES_MACROS: [&str; 2] = ["presets", "canned"];
 
 /// A function under `#[ktstr_test]`, or one that a macro makes of a preset's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,14 +176,12 @@ impl Found<'_> {
 }
 
 impl Found<'_> {
-    /// `presets! { … }` makes a test of each name, with its attributes.
+    /// `presets! { … }` and `canned! { … }` make a test of each name, with its attributes.
     fn look_at_macro(&mut self, call: &syn::ItemMacro) {
-        if !call.mac.path.is_ident(NAMES_MACRO) {
-            return;
-        }
+        let Some(of) = NAMES_MACROS.iter().find(|name| call.mac.path.is_ident(name)) else { return };
         match call.mac.parse_body_with(Punctuated::<Listed, syn::Token![,]>::parse_terminated) {
             Ok(names) => names.iter().for_each(|Listed { attributes, name }| self.add_test(name, attributes, false)),
-            Err(error) => self.wrong = Some(format!("has a {NAMES_MACRO}! that is no list of names: {error}")),
+            Err(error) => self.wrong = Some(format!("has a {of}! that is no list of names: {error}")),
         }
     }
 }
@@ -285,7 +283,7 @@ pub(crate) mod tests {
     #[test]
     fn tests_that_a_macro_makes_are_found() {
         let macros = "macro_rules! presets { ($x:ident) => {}; }\nother! { zero, }\nmod deep {\n\
-                      presets! { one, #[ignore = \"why\"] two, }\n}";
+                      canned! { one, #[ignore = \"why\"] two, }\n}";
         let (_, tests) = follow(&[("presets.rs", macros)], "presets.rs").unwrap();
         assert_eq!(tests, [("deep::one".to_owned(), false, false), ("deep::two".to_owned(), true, false)]);
         let error = follow(&[("presets.rs", "presets! { 1 }")], "presets.rs").unwrap_err().to_string();

@@ -39,6 +39,13 @@ impl Checks {
         self
     }
 
+    /// The same with other defaults, for a scenario to which one does not apply. What was asked for stays.
+    #[must_use]
+    pub fn relaxed(mut self, change: impl FnOnce(&mut Assert)) -> Self {
+        change(&mut self.defaults);
+        self
+    }
+
     /// The same, and these of each phase of this name. It is a doubt when there is no such phase.
     ///
     /// What is asserted of the whole scenario stays asserted of the whole: a phase has only what is asked for it.

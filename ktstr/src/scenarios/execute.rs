@@ -5,7 +5,7 @@ use crate::ctx::Ctx;
 use crate::scenarios::hotplug;
 use crate::scenarios::op::Op;
 use crate::scenarios::plan::{Planned, Surroundings, plan};
-use crate::scenarios::priority::OnTime;
+use crate::scenarios::priority::{OnTime, in_turns};
 use crate::scenarios::stage::Stage;
 use crate::scenarios::step::Step;
 use crate::scenarios::world::World;
@@ -76,9 +76,10 @@ fn run_step(stage: &mut Stage<'_>, step: &Planned) -> Result<Option<PhaseReports
 }
 
 fn perform(stage: &mut Stage<'_>, ops: &[Op]) -> Result<()> {
-    ops.iter().try_for_each(|op| {
+    let mut perform_one = |op| {
         stage.perform(op)?;
         stage.start();
         Ok(())
-    })
+    };
+    ops.iter().try_for_each(|op| in_turns(|| perform_one(op)))
 }

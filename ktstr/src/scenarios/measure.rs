@@ -2,6 +2,7 @@
 
 use crate::assert::PhaseReports;
 use crate::facts::{CgroupFacts, CpuFacts, CpuStat};
+use crate::scenarios::priority::in_turns;
 use anyhow::{Context, Result};
 use ktstr_wire::CpuSet;
 use ktstr_workload::{CgroupManager, CpuMax, WorkerReport, monotonic_ns};
@@ -36,8 +37,9 @@ impl Measure {
             gone: Vec::new(),
         };
         for name in names {
-            measure.stats.insert(name.clone(), stat_now(cgroups, name)?);
-            measure.allowed.insert(name.clone(), cpus_now(cgroups, name)?);
+            let (stat, cpus) = in_turns(|| (stat_now(cgroups, name), cpus_now(cgroups, name)));
+            measure.stats.insert(name.clone(), stat?);
+            measure.allowed.insert(name.clone(), cpus?);
         }
         measure.from_ns = monotonic_ns();
         Ok(measure)
@@ -53,7 +55,7 @@ impl Measure {
         self.steady = false;
         for name in names {
             let allowed = self.allowed.entry(name.clone()).or_default();
-            cpus_now(cgroups, name)?.iter().for_each(|cpu| allowed.insert(cpu));
+            in_turns(|| cpus_now(cgroups, name))?.iter().for_each(|cpu| allowed.insert(cpu));
         }
         Ok(())
     }
@@ -68,7 +70,7 @@ impl Measure {
     ) -> Result<PhaseReports> {
         let length_ns = monotonic_ns().saturating_sub(self.from_ns);
         let idle_ms = idle_ms_now()?;
-        let facts = names.iter().map(|name| self.facts(cgroups, name)).collect::<Result<_>>()?;
+        let facts = names.iter().map(|name| in_turns(|| self.facts(cgroups, name))).collect::<Result<_>>()?;
         let cpu = |cpu| {
             let idle_ms = self.idle_ms.get(&cpu).zip(idle_ms.get(&cpu));
             let idle_ms = idle_ms.map(|(before, after)| after.saturating_sub(*before));

@@ -1,6 +1,16 @@
 //! The thread that runs a scenario does so on time, whatever is scheduled how beside it.
 
 use std::io;
+use std::time::Instant;
+
+/// Does a part of a long piece of work, and then lets others run for as long: this thread would keep them from a CPU all
+/// the time otherwise, and that would be taken for the scheduler's fault.
+pub(super) fn in_turns<T>(part: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = part();
+    std::thread::sleep(began.elapsed());
+    done
+}
 
 /// What the thread was before, and becomes again when this value is dropped.
 #[derive(Debug)]

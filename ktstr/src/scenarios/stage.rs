@@ -5,6 +5,7 @@ use crate::ctx::Ctx;
 use crate::scenarios::hotplug::{Hotplug, online};
 use crate::scenarios::measure::{Measure, cpus_now};
 use crate::scenarios::op::Op;
+use crate::scenarios::priority::in_turns;
 use crate::stimulus::{Stimulus, StimulusKind};
 use anyhow::{Context, Result};
 use ktstr_wire::CpuSet;
@@ -217,7 +218,7 @@ impl<'a> Stage<'a> {
     }
 
     fn snapshot(&mut self) -> Result<Vec<WorkerReport>> {
-        let reports: Vec<_> = self.crews.iter_mut().map(Crew::snapshot).collect::<Result<_>>()?;
+        let reports: Vec<_> = self.crews.iter_mut().map(|crew| in_turns(|| crew.snapshot())).collect::<Result<_>>()?;
         Ok(reports.into_iter().flatten().collect())
     }
 }
