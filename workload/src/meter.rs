@@ -134,7 +134,6 @@ impl<'a> Meter<'a> {
 
     /// It ran this long after what it waited for came, by a time stamp that work types pass on by themselves, after
     /// [`Meter::wait`]: wake latency, and a gap.
-    #[allow(dead_code, reason = "for the work types to come that pass time stamps on")]
     pub(crate) fn woke(&mut self, latency_ns: u64) {
         if !self.closed {
             self.slot.latencies.record(latency_ns);
