@@ -29,6 +29,9 @@ pub struct CgroupFacts {
 /// Differences of `cpu.stat` (Documentation/admin-guide/cgroup-v2.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuStat {
+    /// The time from the look at it at the phase's beginning to the one at its end, which is a little more than the phase.
+    #[serde(default)]
+    pub over_us: u64,
     /// CPU time used.
     pub usage_us: u64,
     /// Periods of `cpu.max` in which the cgroup ran.

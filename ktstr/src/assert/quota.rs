@@ -19,7 +19,7 @@ fn excess(phase: &PhaseReports, facts: &CgroupFacts) -> Look {
     let Some(max) = facts.max.filter(|max| max.period_us > 0 && phase.settled(&facts.cgroup).is_some()) else {
         return Look::NoData;
     };
-    let periods = phase.length_ns as f64 / 1e3 / max.period_us as f64 + 1.0;
+    let periods = facts.stat.over_us as f64 / max.period_us as f64 + 1.0;
     let ticks_us = facts.cpuset.iter().count() as u64 * TICK_US;
     let allowed_us = max.quota_us as f64 * periods + ticks_us as f64;
     let used_us = facts.stat.usage_us as f64;
@@ -30,7 +30,7 @@ fn excess(phase: &PhaseReports, facts: &CgroupFacts) -> Look {
         "cgroup {} used {:.3} s of CPU time in {:.3} s, and its cpu.max allows {:.3} s",
         facts.cgroup,
         used_us / 1e6,
-        phase.length_ns as f64 / 1e9,
+        facts.stat.over_us as f64 / 1e6,
         allowed_us / 1e6
     );
     let evidence = [
@@ -50,7 +50,7 @@ mod tests {
 
     fn used(usage_us: u64) -> CgroupFacts {
         let max = Some(CpuMax { quota_us: 20_000, period_us: 100_000 });
-        CgroupFacts { max, stat: CpuStat { usage_us, ..CpuStat::default() }, ..cgroup("a", "0-1") }
+        CgroupFacts { max, stat: CpuStat { usage_us, over_us: 2_000_000, ..CpuStat::default() }, ..cgroup("a", "0-1") }
     }
 
     fn check(facts: CgroupFacts, expected: &[&str]) {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub(super) struct Measure {
     name: String,
     from_ns: u64,
-    /// `cpu.stat` of each cgroup at the beginning.
+    /// `cpu.stat` of each cgroup at the beginning, and when that was.
     stats: BTreeMap<String, CpuStat>,
     /// Every CPU that each cgroup had.
     allowed: BTreeMap<String, CpuSet>,
@@ -63,12 +63,13 @@ impl Measure {
     /// Ends with the cgroups of these names, on a machine with as many CPUs.
     pub(super) fn end(
         mut self,
+        to_ns: u64,
         reports: Vec<WorkerReport>,
         cgroups: &CgroupManager,
         names: &[String],
         cpus: u32,
     ) -> Result<PhaseReports> {
-        let length_ns = monotonic_ns().saturating_sub(self.from_ns);
+        let length_ns = to_ns.saturating_sub(self.from_ns);
         let idle_ms = idle_ms_now()?;
         let facts = names.iter().map(|name| in_turns(|| self.facts(cgroups, name))).collect::<Result<_>>()?;
         let cpu = |cpu| {
@@ -103,7 +104,7 @@ impl Measure {
             weight: weight.parse().with_context(|| format!("cpu.weight of cgroup {name} is {weight:?}"))?,
             max: max(&cgroups.read(name, "cpu.max")?).with_context(|| format!("reading cpu.max of cgroup {name}"))?,
             frozen: cgroups.read(name, "cgroup.freeze")? == "1",
-            stat: since(before.unwrap_or_default(), stat),
+            stat: since(before.unwrap_or(CpuStat { over_us: self.from_ns / 1000, ..CpuStat::default() }), stat),
         })
     }
 }
@@ -114,12 +115,15 @@ pub(super) fn cpus_now(cgroups: &CgroupManager, name: &str) -> Result<CpuSet> {
     text.parse().with_context(|| format!("cpuset.cpus.effective of cgroup {name} is {text:?}"))
 }
 
+/// The numbers now; `over_us` is the time.
 fn stat_now(cgroups: &CgroupManager, name: &str) -> Result<CpuStat> {
-    stat(&cgroups.read(name, "cpu.stat")?).with_context(|| format!("reading cpu.stat of cgroup {name}"))
+    let stat = stat(&cgroups.read(name, "cpu.stat")?).with_context(|| format!("reading cpu.stat of cgroup {name}"))?;
+    Ok(CpuStat { over_us: monotonic_ns() / 1000, ..stat })
 }
 
 fn since(before: CpuStat, after: CpuStat) -> CpuStat {
     CpuStat {
+        over_us: after.over_us.saturating_sub(before.over_us),
         usage_us: after.usage_us.saturating_sub(before.usage_us),
         nr_periods: after.nr_periods.saturating_sub(before.nr_periods),
         nr_throttled: after.nr_throttled.saturating_sub(before.nr_throttled),
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn kernel_files_are_understood() {
         let text = "usage_usec 17\nuser_usec 9\nnr_periods 3\nnr_throttled 2\nthrottled_usec 5\nnr_bursts 0\n";
-        let expected = CpuStat { usage_us: 17, nr_periods: 3, nr_throttled: 2, throttled_us: 5 };
+        let expected = CpuStat { usage_us: 17, nr_periods: 3, nr_throttled: 2, throttled_us: 5, over_us: 0 };
         assert_eq!(stat(text).unwrap(), expected);
         assert_eq!(
             since(CpuStat { usage_us: 10, ..expected }, expected),

@@ -85,10 +85,11 @@ impl<'a> Stage<'a> {
 
     /// What was measured since the phase began.
     pub(super) fn end_phase(&mut self) -> Result<Option<PhaseReports>> {
+        let to_ns = monotonic_ns();
         let reports = self.snapshot()?;
         let cpus = self.ctx.topology().cpus();
         let measure = self.measure.take();
-        measure.map(|measure| measure.end(reports, self.ctx.cgroups(), self.group.names(), cpus)).transpose()
+        measure.map(|measure| measure.end(to_ns, reports, self.ctx.cgroups(), self.group.names(), cpus)).transpose()
     }
 
     /// Undoes what would keep workers from ending, ends them, and tells what all workers of the scenario measured.
