@@ -12,6 +12,10 @@ use std::time::Duration;
 /// books cost nothing beside it.
 const ROUNDS_PER_UNIT: u32 = 1536;
 
+/// Not to be seen for as long as so many units of work take at least is a pause. Where emulated CPUs take turns, one unit
+/// may take a millisecond by the clock without any.
+const LONG_UNITS: u64 = 3;
+
 /// What every kind of work computes with, and books what it does in.
 ///
 /// A work type is a loop: `while meter.goes_on() { … meter.iteration(); }`, in which it computes by [`Meter::unit`] and
@@ -34,8 +38,10 @@ pub(crate) struct Meter<'a> {
     phase: u64,
     phase_from_ns: u64,
     phase_gap_ns: u64,
-    /// Not to be seen for longer ends a stretch of running.
+    /// Not to be seen for longer ends a stretch of running, if it is long beside a unit of work, too.
     pause_ns: u64,
+    /// The least time that a unit of work took so far; nothing before the first one.
+    unit_ns: u64,
     /// When the next mark of progress is due.
     mark_ns: u64,
     /// When what it does now is over.
@@ -61,6 +67,7 @@ impl<'a> Meter<'a> {
             phase_from_ns: started_ns,
             phase_gap_ns: 0,
             pause_ns: 0,
+            unit_ns: 0,
             mark_ns: 0,
             until_ns: u64::MAX,
             closed: false,
@@ -95,10 +102,15 @@ impl<'a> Meter<'a> {
         self.unit_of(|| {});
     }
 
-    /// Does one unit of work of another kind, of some tens of microseconds.
+    /// Does one unit of work of another kind, about as long as [`Meter::unit`].
     pub(crate) fn unit_of(&mut self, work: impl FnOnce()) {
         work();
-        self.book(self.ran_ns, monotonic_ns());
+        let now_ns = monotonic_ns();
+        let took_ns = now_ns - self.ran_ns;
+        if took_ns < self.unit_ns || self.unit_ns == 0 {
+            self.unit_ns = took_ns;
+        }
+        self.book(self.ran_ns, now_ns);
         if !self.closed {
             add_one(&self.slot.work_units);
         }
@@ -197,17 +209,17 @@ impl<'a> Meter<'a> {
         self.slot.cpu_time_ns.store(thread_cpu_ns(), Release);
     }
 
-    /// Where it runs, and since when.
+    /// Where it runs, and since when: after a pause at least for as long as the unit took that it comes from.
     fn run(&mut self, now_ns: u64) {
         let here = current_cpu();
-        let paused = now_ns - self.ran_ns > self.pause_ns;
+        let paused = now_ns - self.ran_ns > self.pause_ns.max(LONG_UNITS * self.unit_ns);
         let moved = here != self.cpu;
         if moved {
             add_one(&self.slot.migrations);
             self.arrive_at(here);
         }
         if moved || paused {
-            let from_ns = if paused { now_ns } else { self.ran_ns };
+            let from_ns = if paused { now_ns - self.unit_ns } else { self.ran_ns };
             self.pause_ns = self.slot.runs.begin(here, from_ns);
         }
         self.slot.runs.go_on(now_ns);

@@ -13,7 +13,7 @@ const FIRST_PAUSE_NS: u64 = 1_000_000;
 /// How often the pause may double: to minutes.
 const MAX_DOUBLINGS: u64 = 20;
 /// Most stretches of running that are kept.
-const RUNS: usize = 512;
+const RUNS: usize = 1024;
 
 /// Iterations at the end of each stretch since the common start. For one writer.
 #[derive(Debug)]
