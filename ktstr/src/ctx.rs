@@ -74,6 +74,11 @@ impl Ctx {
         Checks::new(self.run.assert, self.run.defaults)
     }
 
+    /// The process of the scheduler under test; `None` where that is the kernel's own, as it always is so far.
+    pub fn sched_pid(&self) -> Option<i32> {
+        None
+    }
+
     /// A generator of random numbers by the seed, each call another one.
     pub fn rng(&self) -> fastrand::Rng {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).fork()

@@ -6,6 +6,19 @@ use std::time::{Duration, Instant};
 /// What a test may take beyond its declared duration, in guest time, before the agent ends it.
 pub(crate) const BODY_GRACE: Duration = Duration::from_secs(10);
 
+/// Emulated CPUs take turns, so that each has the less of guest time the more of them are busy: for so many, the grace is
+/// as it is elsewhere, and beyond it grows with their number.
+const EMULATED_CPUS_IN_GRACE: u32 = 4;
+
+/// How long the agent lets a test of this duration run on a machine with so many CPUs.
+pub(crate) fn body_limit(duration: Duration, cpus: u32, accel: Chosen) -> Duration {
+    let times = match accel {
+        Chosen::Kvm => 1,
+        Chosen::Tcg => cpus.div_ceil(EMULATED_CPUS_IN_GRACE).max(1),
+    };
+    duration + BODY_GRACE * times
+}
+
 /// What a machine is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -215,6 +228,13 @@ mod tests {
         scenario: Duration::from_secs(20),
         teardown: Duration::from_secs(60),
     };
+
+    #[test]
+    fn many_emulated_cpus_have_more_time() {
+        let grace_s = |cpus, accel| body_limit(Duration::from_secs(2), cpus, accel).as_secs() - 2;
+        assert_eq!([1, 4, 5, 252].map(|cpus| grace_s(cpus, Chosen::Tcg)), [10, 10, 20, 630]);
+        assert_eq!([1, 252].map(|cpus| grace_s(cpus, Chosen::Kvm)), [10, 10]);
+    }
 
     /// One vCPU's times in seconds, and what was executed.
     struct Guest {

@@ -11,7 +11,7 @@ use crate::host::failure::{FailedRun, Failure, again};
 use crate::host::judge::judge;
 use crate::host::limits;
 use crate::host::observations::Observations;
-use crate::host::phases::{BODY_GRACE, Deadlines};
+use crate::host::phases::{Deadlines, body_limit};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::programs::GUEST_SEARCH_PATH;
 use crate::host::reason::reason;
@@ -258,7 +258,7 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
         streams: Streams::Captured,
         // Plain data: it always serialises.
         context: serde_json::to_vec(&context).unwrap_or_default(),
-        deadline_ns: (Duration::from_secs_f64(spec.duration_s) + BODY_GRACE).as_nanos() as u64,
+        deadline_ns: limit(spec, config.accel).as_nanos() as u64,
     }
 }
 
@@ -274,9 +274,13 @@ fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
         hello: settings.boot_timeout.unwrap_or(Duration::from_secs(60)),
         ready: Duration::from_secs(60),
         // As long again for the agent to notice, to dump and to report.
-        scenario: (Duration::from_secs_f64(spec.duration_s) + BODY_GRACE) * 2,
+        scenario: limit(spec, accel) * 2,
         teardown: Duration::from_secs(60),
     }
+}
+
+fn limit(spec: &TestSpec, accel: Chosen) -> Duration {
+    body_limit(Duration::from_secs_f64(spec.duration_s), spec.topology.cpus(), accel)
 }
 
 /// The file for the console, beside where the record goes.
