@@ -11,28 +11,34 @@ use xshell::Shell;
 /// The package whose integration tests they are.
 const PACKAGE: &str = "ktstr";
 
-/// Tests of machines, not of a scheduler, and too many to run unasked.
-const PRESETS: &str = "presets";
+/// Where the tests are that run unasked: what a scheduler does, seen in half a minute. The rest is for those who choose, and
+/// for `ci`.
+const UNASKED: [&str; 3] = ["nodes", "steady", "topology"];
 
 /// Runs them.
 ///
 /// # Errors
 /// When they could not be run.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    setup::ensure(&[Group::Programs])?;
+    let chosen = args.choose_tests();
+    if chosen {
+        setup::ensure(&[Group::Programs])?;
+    }
     let metadata = ktstr_cli::cargo::metadata(&Shell::new()?)?;
     let sources = Sources::of(&metadata, is_ours)?;
-    ktstr_cli::test::run(args, &scope(&sources.tests, args.name().is_some()))
+    ktstr_cli::test::run(args, &scope(&sources.tests, chosen))
 }
 
 fn is_ours(target: &Target) -> bool {
     target.package == PACKAGE && target.kind == "test"
 }
 
-/// The tests that run unasked, or all that can be `named`. The ignored ones are specimens of what goes wrong, which other
+/// The tests that run unasked, or all that can be `chosen`. The ignored ones are specimens of what goes wrong, which other
 /// tests run, or take long.
-fn scope(tests: &[TestFn], named: bool) -> Scope {
-    let wanted = |test: &&TestFn| is_ours(&test.target) && !test.ignored && (named || test.target.name != PRESETS);
+fn scope(tests: &[TestFn], chosen: bool) -> Scope {
+    let wanted = |test: &&TestFn| {
+        is_ours(&test.target) && !test.ignored && (chosen || UNASKED.contains(&test.target.name.as_str()))
+    };
     let tests: Vec<&TestFn> = tests.iter().filter(wanted).collect();
     let mut targets: Vec<&str> = tests.iter().map(|test| test.target.name.as_str()).collect();
     targets.sort_unstable();
@@ -50,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn specimens_are_left_to_their_tests_and_presets_to_those_who_name_them() {
+    fn specimens_are_left_to_their_tests_and_most_to_those_who_choose() {
         let test = |package: &str, name: &str, path: &str, ignored| TestFn {
             target: Target { package: package.into(), kind: "test".into(), name: name.into() },
             path: path.into(),
@@ -67,8 +73,8 @@ mod tests {
         let unasked = scope(&tests, false);
         assert_eq!(unasked.cargo.join(" "), "--package ktstr --package xtask --test steady");
         assert_eq!(unasked.expected, ["one", "two"]);
-        let named = scope(&tests, true);
-        assert_eq!(named.cargo.join(" "), "--package ktstr --package xtask --test presets --test steady");
-        assert_eq!(named.expected, ["tiny", "one", "two"]);
+        let chosen = scope(&tests, true);
+        assert_eq!(chosen.cargo.join(" "), "--package ktstr --package xtask --test presets --test steady");
+        assert_eq!(chosen.expected, ["tiny", "one", "two"]);
     }
 }

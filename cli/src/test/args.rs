@@ -65,9 +65,9 @@ pub struct Scope {
 }
 
 impl Args {
-    /// What the names of the tests must have in them, if anything.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+    /// Whether they say which tests are wanted.
+    pub fn choose_tests(&self) -> bool {
+        self.name.is_some() || self.gauntlet || self.seeds.is_some()
     }
 
     /// Whether standard output is for a program.

@@ -19,7 +19,7 @@ pub(super) fn run(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) 
     let binaries = binaries::build(shell, &scope.cargo)?;
     let costs = Costs::of(&runs_dir(&setting.target_dir), accel);
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let name = args.name().unwrap_or_default();
+    let name = args.name.as_deref().unwrap_or_default();
     let (chosen, left_out) = if args.gauntlet {
         match gauntlet(args, setting, variants(shell, binaries)?, &costs, cpus)? {
             Some(chosen) => chosen,
@@ -66,7 +66,7 @@ fn gauntlet(
     costs: &Costs,
     cpus: usize,
 ) -> Result<Option<(Vec<Choice>, Vec<String>)>> {
-    let is_named = |test: &Listed| args.name().is_none_or(|name| test.description.name.contains(name));
+    let is_named = |test: &Listed| args.name.as_deref().is_none_or(|name| test.description.name.contains(name));
     let has_preset = |test: &Listed| {
         args.preset.is_empty() || args.preset.iter().any(|preset| test.description.preset.as_ref() == Some(preset))
     };
