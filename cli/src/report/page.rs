@@ -141,7 +141,7 @@ fn part(index: usize, entry: &Entry) -> Markup {
         details.test id=(format!("r{index}")) data-verdict=(class) {
             summary {
                 span.chip.(class) { (class) }
-                b.name { (record.test) }
+                b.name { (record.title()) }
                 span.muted { (machine) @if record.replica > 0 { " · replica " (record.replica) } }
                 span.muted.gist { (gist(&record.verdict)) }
             }
