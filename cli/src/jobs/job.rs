@@ -46,7 +46,7 @@ impl Job {
         command.env("KTSTR_KERNEL", &self.kernel).env("KTSTR_SEED", self.seed.to_string());
         command.env("KTSTR_ACCEL", self.accel.to_string()).env("KTSTR_RUN_ID", &self.run_id);
         if console {
-            command.env("KTSTR_CONSOLE", "1").stderr(Stdio::inherit());
+            command.env("KTSTR_CONSOLE", "1");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let output = command.stderr(if console { Stdio::inherit() } else { Stdio::piped() }).output();
