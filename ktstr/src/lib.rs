@@ -27,6 +27,7 @@ mod guest;
 mod host;
 mod record;
 pub mod scenarios;
+mod scheduler;
 mod settings;
 mod spec;
 mod stimulus;
@@ -51,6 +52,7 @@ pub use ktstr_presets::{PRESETS, Preset, named as preset};
 pub use record::test_name;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
+pub use scheduler::{BpfMapWrite, Flag, Profile, ProfileError, Scheduler, SchedulerSpec};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
 pub use stimulus::{Stimulus, StimulusKind};
@@ -63,8 +65,8 @@ pub use ktstr_wire::{Machine, Node, Topology};
 /// What a test needs.
 pub mod prelude {
     pub use crate::{
-        Assert, AssertResult, Checks, Ctx, Finding, HoldSpec, Op, Step, execute_defs, execute_steps,
-        execute_steps_with, ktstr_test, scenarios,
+        Assert, AssertResult, BpfMapWrite, Checks, Ctx, Finding, HoldSpec, Op, Scheduler, SchedulerSpec, Step,
+        execute_defs, execute_steps, execute_steps_with, ktstr_test, scenarios,
     };
     pub use anyhow::{Context as _, Result, anyhow, bail, ensure};
     pub use ktstr_wire::{CpuSet, Machine, Topology};

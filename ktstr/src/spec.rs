@@ -2,6 +2,7 @@
 
 use crate::assert::Assert;
 use crate::record::test_name;
+use crate::scheduler::{BpfMapWrite, Scheduler};
 use ktstr_presets::Preset;
 use ktstr_wire::{Machine, Topology};
 
@@ -39,6 +40,21 @@ pub struct TestSpec {
     pub kargs: &'static [&'static str],
     /// Kernel settings, as `sysctl` names them, and their values: made before the body runs, and read back.
     pub sysctls: &'static [(&'static str, &'static str)],
+    /// The scheduler under test.
+    pub scheduler: Scheduler,
+    /// Arguments of the scheduler's program, after all others.
+    pub extra_sched_args: &'static [&'static str],
+    /// The kernel takes a task for stalled that is runnable for so many seconds and does not run, instead of after what the
+    /// scheduler says.
+    pub watchdog_timeout_s: Option<f64>,
+    /// Flags of the scheduler that are on.
+    pub required_flags: &'static [&'static str],
+    /// Flags of the scheduler that are off.
+    pub excluded_flags: &'static [&'static str],
+    /// Whether a crash of the scheduler is run again with probes along its path.
+    pub auto_repro: bool,
+    /// What is written into the scheduler's BPF maps, and when.
+    pub bpf_map_write: &'static [BpfMapWrite],
     /// How often it runs, each time with another seed and a record of its own.
     pub replicas: u32,
     /// What the test asserts beyond, or instead of, the defaults.
@@ -65,6 +81,13 @@ impl TestSpec {
             programs: &[],
             kargs: &[],
             sysctls: &[],
+            scheduler: Scheduler::EEVDF,
+            extra_sched_args: &[],
+            watchdog_timeout_s: None,
+            required_flags: &[],
+            excluded_flags: &[],
+            auto_repro: false,
+            bpf_map_write: &[],
             replicas: 1,
             assert: Assert::unset(),
             expect_err: None,

@@ -13,6 +13,7 @@ pub mod region;
 mod report;
 pub mod reserved;
 pub mod ring;
+pub mod scheduler;
 pub mod topology;
 
 pub use cpu_set::{CpuSet, CpuSetError};
@@ -24,7 +25,7 @@ pub use reserved::Reserved;
 pub use topology::Topology;
 
 /// Version of everything in this crate. An agent of another version is refused at `Hello`.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// CRC-32 (IEEE 802.3) over `bytes`, which guards the frames of the control channel.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {

@@ -4,6 +4,7 @@
 //! Times are nanoseconds of the guest's `CLOCK_MONOTONIC`.
 
 use crate::MachineReport;
+use crate::scheduler::{SchedulerEvent, SchedulerOrder, TimedMapWrite};
 use serde::{Deserialize, Serialize};
 
 /// What the agent says to the host.
@@ -16,7 +17,7 @@ pub enum GuestMessage {
     },
     /// Control: user space is set up and the reserved range is mapped.
     Hello(Hello),
-    /// Control: the program has been started.
+    /// Control: the program has been started, and before it the scheduler under test, which is enabled.
     Started {
         /// When.
         at_ns: u64,
@@ -33,6 +34,8 @@ pub enum GuestMessage {
     },
     /// Ring: one frame that the program wrote to its report descriptor; only the harness knows what it means.
     Report(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Ring: something about the scheduler under test.
+    Scheduler(SchedulerEvent),
     /// Control: the program is gone and everything that it said is in the ring.
     Exited {
         /// How it ended.
@@ -110,6 +113,13 @@ pub struct Run {
     pub context: Vec<u8>,
     /// The program is killed when it still runs after this long.
     pub deadline_ns: u64,
+    /// Schedulers that the program may ask for. The first one runs when the program starts, if `begin_scheduled`; where it
+    /// cannot be enabled, the program is not started.
+    pub schedulers: Vec<SchedulerOrder>,
+    /// Whether the first of them is started.
+    pub begin_scheduled: bool,
+    /// What is written into its maps, and when.
+    pub map_writes: Vec<TimedMapWrite>,
 }
 
 /// What the standard streams of a program are.

@@ -138,6 +138,9 @@ fn order(args: &Args, shell: Vec<String>, mode: Mode) -> Run {
         },
         context: Vec::new(),
         deadline_ns: u64::MAX,
+        schedulers: Vec::new(),
+        begin_scheduled: false,
+        map_writes: Vec::new(),
     }
 }
 

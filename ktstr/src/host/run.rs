@@ -19,6 +19,7 @@ use crate::host::session::{self, SessionError};
 use crate::host::symbols;
 use crate::host::timers::kernel_timers;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
+use crate::scheduler::BpfMapWrite;
 use crate::settings::{Settings, SettingsError, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
@@ -259,6 +260,9 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
         // Plain data: it always serialises.
         context: serde_json::to_vec(&context).unwrap_or_default(),
         deadline_ns: limit(spec, config.accel).as_nanos() as u64,
+        schedulers: Vec::new(),
+        begin_scheduled: false,
+        map_writes: spec.bpf_map_write.iter().map(BpfMapWrite::timed).collect(),
     }
 }
 

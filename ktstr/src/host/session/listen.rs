@@ -77,7 +77,12 @@ impl Session {
     /// Takes in a frame of the ring; tells what is wrong with it.
     fn take_bulk(&mut self, frame: &[u8]) -> Option<String> {
         match decode(frame) {
-            Ok(message @ (GuestMessage::Machine(_) | GuestMessage::Output { .. } | GuestMessage::Report(_))) => {
+            Ok(
+                message @ (GuestMessage::Machine(_)
+                | GuestMessage::Output { .. }
+                | GuestMessage::Report(_)
+                | GuestMessage::Scheduler(_)),
+            ) => {
                 self.take(message);
             }
             Ok(_) => return Some("a message that belongs on COM2 is in the ring".to_owned()),
@@ -126,6 +131,7 @@ impl Session {
                 let taken = self.reports.take(&frame);
                 taken.unwrap_or_else(|error| note(&mut self.seen.breaches, error.to_string()));
             }
+            GuestMessage::Scheduler(_event) => {}
             GuestMessage::Fault(what) => note(&mut self.seen.faults, what),
         }
     }
