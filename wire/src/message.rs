@@ -118,7 +118,7 @@ pub struct Run {
     pub schedulers: Vec<SchedulerOrder>,
     /// Whether the first of them is started.
     pub begin_scheduled: bool,
-    /// What is written into its maps, and when.
+    /// What is written into its maps, and when. One that cannot be made is a [`GuestMessage::Fault`].
     pub map_writes: Vec<TimedMapWrite>,
 }
 

@@ -63,7 +63,8 @@ pub enum SchedulerEvent {
     Program(ProgramLoad),
     /// A piece of the log of the program told of last, at most [`MAX_PIECE_BYTES`].
     ProgramLog(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// The kernel says that it is enabled (`/sys/kernel/sched_ext/state`).
+    /// The kernel says that it is enabled (`/sys/kernel/sched_ext/state`). Once more where its process loads it again by
+    /// itself, after `Disabled`.
     Enabled {
         /// The name of its ops (`/sys/kernel/sched_ext/root/ops`); empty for one that is in the kernel.
         ops: String,
@@ -86,6 +87,20 @@ pub enum SchedulerEvent {
         at_ns: u64,
         /// What it said, with the level in front: `3: sched_ext: …`.
         line: String,
+    },
+    /// Lines of the kernel's log that were not told; just before `Ended`, where there are any.
+    KernelMissed {
+        /// So many were left out because too many came; none of sched_ext's own and no warning, as long as they are few.
+        left_out: u64,
+        /// So many the kernel had overwritten before they could be read.
+        overwritten: u64,
+    },
+    /// A timed write into its maps was made.
+    MapWritten {
+        /// Which one of [`crate::Run::map_writes`].
+        number: u32,
+        /// When.
+        at_ns: u64,
     },
     /// The kernel disabled it, though nobody asked for it. Its process may live on for a while.
     Disabled {
