@@ -1,7 +1,8 @@
-//! Flags of a scheduler, and the sets of them that make sense.
+//! Flags of a scheduler, and sets of them that are on together.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Something that can be switched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +15,67 @@ pub struct Flag {
     pub requires: &'static [&'static str],
 }
 
+impl Flag {
+    /// Whether its name can be part of a profile's, and that of the names of files.
+    pub(super) fn is_well_named(&self) -> bool {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !self.name.is_empty() && self.name.chars().all(plain) && self.name != PLAIN
+    }
+}
+
 /// A set of flags that are on together, by their names in the order of declaration.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+///
+/// As text it is the names with `+` between them, such as `llc+steal`; without flags it is `plain`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Profile(pub Vec<String>);
+
+/// The text of the profile without flags.
+const PLAIN: &str = "plain";
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str(PLAIN) } else { f.write_str(&self.0.join("+")) }
+    }
+}
+
+/// Flags in any order; whether a scheduler has them is not known here.
+impl FromStr for Profile {
+    type Err = ProfileError;
+
+    fn from_str(text: &str) -> Result<Self, ProfileError> {
+        let text = text.trim();
+        if text == PLAIN {
+            return Ok(Self::default());
+        }
+        let names: Vec<String> = text.split('+').map(|name| name.trim().to_owned()).collect();
+        if names.iter().any(String::is_empty) {
+            return Err(ProfileError::Unreadable { text: text.to_owned() });
+        }
+        Ok(Self(names))
+    }
+}
 
 /// Why a choice of flags cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
+    /// Text that names no flags.
+    #[error("{text:?} is no profile: write \"{PLAIN}\", or names of flags with \"+\" between them")]
+    Unreadable {
+        /// The text.
+        text: String,
+    },
+    /// A flag whose name would be ambiguous in a profile's.
+    #[error(
+        "the scheduler {scheduler} has a flag {flag:?}: names are of lower-case letters, digits and hyphens, none is \
+         \"{PLAIN}\", and no two are the same"
+    )]
+    Named {
+        /// The scheduler.
+        scheduler: String,
+        /// The flag.
+        flag: String,
+    },
     /// No such flag.
     #[error("the scheduler {scheduler} has no flag {flag:?}; it has {known}")]
     Unknown {
@@ -42,10 +96,57 @@ pub enum ProfileError {
         /// Excluded flags.
         excluded: String,
     },
+    /// Flags are arguments, and nothing takes them.
+    #[error("the scheduler {scheduler} has flags and is no program that could be given their arguments")]
+    NoProgram {
+        /// The scheduler.
+        scheduler: String,
+    },
+    /// A set of flags that the test does not allow, or that lacks what one of them requires.
+    #[error("{profile} is no profile of the scheduler {scheduler} in this test; its profiles are {valid}")]
+    NotValid {
+        /// What was asked for.
+        profile: Profile,
+        /// The scheduler.
+        scheduler: String,
+        /// What can be asked for.
+        valid: String,
+    },
+    /// More sets than a test should run with.
+    #[error(
+        "the flags of {scheduler} have more than {most} profiles in this test: require or exclude some of them in \
+         the test, or choose profiles by KTSTR_PROFILE"
+    )]
+    TooMany {
+        /// The scheduler.
+        scheduler: String,
+        /// How many there may be.
+        most: usize,
+    },
 }
 
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("plain") } else { f.write_str(&self.0.join("+")) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, flags: &[&str], shown: &str) {
+        let profile: Profile = text.parse().unwrap();
+        assert_eq!(profile.0, flags);
+        assert_eq!(profile.to_string(), shown);
+    }
+
+    #[test]
+    fn profiles_are_read_as_they_are_written() {
+        check("plain", &[], "plain");
+        check(" llc ", &["llc"], "llc");
+        check("llc+ steal", &["llc", "steal"], "llc+steal");
+    }
+
+    #[test]
+    fn text_without_names_is_no_profile() {
+        for text in ["", "+", "llc+", "llc++steal"] {
+            let error = text.parse::<Profile>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{text:?} is no profile: write \"plain\"")), "{error}");
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 mod flags;
 mod map_write;
+mod profiles;
 mod spec;
 
 pub use flags::{Flag, Profile, ProfileError};
 pub use map_write::BpfMapWrite;
+pub use profiles::{MAX_PROFILES, Profiles};
 pub use spec::SchedulerSpec;
 
 use crate::assert::Assert;
