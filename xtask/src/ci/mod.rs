@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let shell = Shell::new()?;
     let mut report = Report::default();
     report.step("setup", || {
-        setup::ensure(&[Group::Emulator, Group::Packages, Group::Lab, Group::Programs, Group::Browser])
+        let groups = [Group::Emulator, Group::Packages, Group::Bpf, Group::Lab, Group::Programs, Group::Browser];
+        setup::ensure(&groups)
     });
     report.step("format", || run_plainly(cargo(&shell, "fmt --all --check")));
     let clippy = "clippy --workspace --all-targets --quiet -- --deny warnings";
