@@ -3,7 +3,7 @@
 use crate::gauntlet::Gauntlet;
 use crate::guest::{kargs, sysctls};
 use crate::machine::{self, MachineAttrs};
-use crate::values::{Given, boolean, count, counts, matrix, names, positive, text};
+use crate::values::{Given, boolean, count, counts, flags, matrix, names, positive, text};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
@@ -16,6 +16,8 @@ use syn::{Error, Expr, MetaNameValue, Result, Token};
 pub(crate) struct Attrs {
     pub(crate) machine: MachineAttrs,
     pub(crate) gauntlet: Gauntlet,
+    /// The scheduler under test: an expression.
+    pub(crate) scheduler: Option<TokenStream>,
     /// Other fields of `TestSpec`.
     pub(crate) spec: Fields,
     /// Fields of `Assert`.
@@ -27,7 +29,7 @@ pub(crate) type Fields = Vec<(Ident, TokenStream)>;
 
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
                      memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, programs, \
-                     kargs, sysctls, replicas, expect_err, not_starved, isolation, max_gap_ms, max_spread_pct, \
+                     kargs, sysctls, scheduler, required_flags, excluded_flags, replicas, expect_err, not_starved, isolation, max_gap_ms, max_spread_pct, \
                      max_throughput_cv, min_work_rate, max_p99_wake_latency_ns, max_wake_latency_cv, \
                      min_iteration_rate, max_migration_ratio, weight_proportional, quota_respected, work_conserving, \
                      gauntlet, min_llcs, max_llcs, min_cpus, max_cpus, min_numa_nodes, max_numa_nodes, requires_smt";
@@ -103,6 +105,18 @@ impl Attrs {
                 let pairs = sysctls(name, value)?.into_iter().map(|(key, value)| quote!((#key, #value)));
                 quote!(&[#(#pairs),*])
             }
+            "scheduler" => {
+                if matches!(value, Expr::Lit(_)) {
+                    let message = format!("`{name}` takes a constant `Scheduler`, such as Mitosis::SCHEDULER");
+                    return Err(Error::new(value.span(), message));
+                }
+                self.scheduler = Some(value.to_token_stream());
+                return Ok(true);
+            }
+            "required_flags" | "excluded_flags" => {
+                let flags = flags(name, value)?;
+                quote!(&[#(#flags),*])
+            }
             "expect_err" => {
                 let reason = text(name, value, "a part of what the failure says, such as \"max_gap_ms\"")?;
                 quote!(::std::option::Option::Some(#reason))
@@ -114,7 +128,7 @@ impl Attrs {
     }
 
     /// What is asserted; whether it is one of these words.
-    fn set_assert(&mut self, name: &str, pair: &MetaNameValue) -> Result<bool> {
+    pub(crate) fn set_assert(&mut self, name: &str, pair: &MetaNameValue) -> Result<bool> {
         let value = &pair.value;
         let tokens = match name {
             "not_starved" | "isolation" | "quota_respected" | "work_conserving" => {

@@ -68,24 +68,44 @@ fn variants(attrs: &Attrs, function: &ItemFn, shared: &Ident) -> Option<TokenStr
 }
 
 fn spec(attrs: &Attrs) -> TokenStream {
-    let machine = &attrs.machine;
-    let or_one = |field: Option<u32>| field.unwrap_or(1);
-    let (numa_nodes, llcs) = (or_one(machine.numa_nodes), or_one(machine.llcs));
-    let (cores, threads) = (or_one(machine.cores), or_one(machine.threads));
-    let of_machine = sets(&of_machine(machine));
+    let topology = topology(attrs);
+    let of_machine = sets(&of_machine(&attrs.machine));
     let (of_spec, of_assert) = (sets(&attrs.spec), sets(&attrs.assert));
+    let declared = attrs.scheduler.as_ref().map(|given| quote!(const SCHEDULER: ::ktstr::Scheduler = #given;));
+    let scheduler = attrs.scheduler.as_ref().map(|_| quote!(spec.scheduler = SCHEDULER;));
     quote! {
+        #declared
         #[allow(unused_mut)]
-        let mut spec = ::ktstr::TestSpec::new(PATH, ::ktstr::Topology {
-            numa_nodes: #numa_nodes,
-            llcs: #llcs,
-            cores_per_llc: #cores,
-            threads_per_core: #threads,
-        });
+        let mut spec = ::ktstr::TestSpec::new(PATH, #topology);
+        #scheduler
         #(spec.#of_machine)*
         #(spec.#of_spec)*
         #(spec.assert.#of_assert)*
         spec
+    }
+}
+
+/// The machine's CPUs: as declared by the test, or else by its scheduler.
+fn topology(attrs: &Attrs) -> TokenStream {
+    let MachineAttrs { numa_nodes, llcs, cores, threads, .. } = attrs.machine;
+    let declared = [numa_nodes, llcs, cores, threads];
+    let [numa_nodes, llcs, cores, threads] = declared.map(|field| field.unwrap_or(1));
+    let topology = quote! {
+        ::ktstr::Topology {
+            numa_nodes: #numa_nodes,
+            llcs: #llcs,
+            cores_per_llc: #cores,
+            threads_per_core: #threads,
+        }
+    };
+    if attrs.scheduler.is_none() || declared.iter().any(Option::is_some) {
+        return topology;
+    }
+    quote! {
+        match SCHEDULER.topology {
+            ::std::option::Option::Some(topology) => topology,
+            ::std::option::Option::None => #topology,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The values that attributes take.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Lit, Result};
 
@@ -73,8 +74,22 @@ pub(crate) fn text(name: &str, value: &Expr, wanted: &str) -> Result<String> {
 
 /// A list of names, at least one, none of them empty.
 pub(crate) fn names(name: &str, value: &Expr) -> Result<Vec<String>> {
-    let wanted = "a list of names, such as [\"hackbench\"]";
+    words(name, value, "a list of names, such as [\"hackbench\"]")
+}
+
+/// A list of texts, at least one, none of them empty.
+pub(crate) fn words(name: &str, value: &Expr, wanted: &str) -> Result<Vec<String>> {
     elements(name, value, wanted)?.map(|element| text(name, element, wanted)).collect()
+}
+
+/// Flags of a scheduler, by their names or as variants of the enum that derives it.
+pub(crate) fn flags(name: &str, value: &Expr) -> Result<Vec<TokenStream>> {
+    let wanted = "a list of flags, such as [Mitosis::Llc] or [\"llc\"]";
+    let one = |element: &Expr| match element {
+        Expr::Path(variant) => Ok(quote!(#variant.flag())),
+        other => text(name, other, wanted).map(ToTokens::into_token_stream),
+    };
+    elements(name, value, wanted)?.map(one).collect()
 }
 
 /// A list of lists of distances.

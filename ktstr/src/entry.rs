@@ -3,6 +3,7 @@
 use crate::assert::AssertResult;
 use crate::ctx::Ctx;
 use crate::host::failure::Failure;
+use crate::scheduler::declare;
 use crate::spec::TestSpec;
 use crate::{describe, guest, host};
 use anyhow::Result;
@@ -22,8 +23,21 @@ pub struct Test {
 }
 
 impl Test {
-    /// A test of this body.
+    /// A test of this body. Flags that its scheduler does not have keep it from being compiled:
+    ///
+    /// ```compile_fail,E0080
+    /// use ktstr::{entry::Test, TestSpec, Topology};
+    ///
+    /// static TEST: Test = {
+    ///     let mut spec = TestSpec::new("crate::test", Topology::new(1, 1, 1));
+    ///     spec.required_flags = &["llc"];
+    ///     Test::new(spec, |ctx| ktstr::scenarios::steady(ctx))
+    /// };
+    /// ```
     pub const fn new(spec: TestSpec, body: Body) -> Self {
+        let flags = spec.scheduler.flags;
+        assert!(declare(flags, spec.required_flags), "`required_flags` has a flag that the scheduler has not");
+        assert!(declare(flags, spec.excluded_flags), "`excluded_flags` has a flag that the scheduler has not");
         Self { spec, body }
     }
 

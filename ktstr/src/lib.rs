@@ -46,7 +46,7 @@ pub use host::{
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
     timers::kernel_timers,
 };
-pub use ktstr_macros::ktstr_test;
+pub use ktstr_macros::{Scheduler, ktstr_test};
 pub use ktstr_presets::{PRESETS, Preset, named as preset};
 #[doc(hidden)] // For readers of what is left of a record.
 pub use record::test_name;

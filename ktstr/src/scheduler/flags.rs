@@ -23,6 +23,32 @@ impl Flag {
     }
 }
 
+/// Whether flags of all these names are declared. It is known when a test is compiled, where there are neither iterators nor
+/// comparisons of text.
+pub(crate) const fn declare(flags: &[Flag], names: &[&str]) -> bool {
+    let mut name = 0;
+    while name < names.len() {
+        let mut flag = 0;
+        while flag < flags.len() && !is_same(flags[flag].name, names[name]) {
+            flag += 1;
+        }
+        if flag == flags.len() {
+            return false;
+        }
+        name += 1;
+    }
+    true
+}
+
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut place = 0;
+    while place < one.len() && place < other.len() && one[place] == other[place] {
+        place += 1;
+    }
+    place == one.len() && place == other.len()
+}
+
 /// A set of flags that are on together, by their names in the order of declaration.
 ///
 /// As text it is the names with `+` between them, such as `llc+steal`; without flags it is `plain`.
@@ -140,6 +166,15 @@ mod tests {
         check("plain", &[], "plain");
         check(" llc ", &["llc"], "llc");
         check("llc+ steal", &["llc", "steal"], "llc+steal");
+    }
+
+    #[test]
+    fn flags_are_known_when_a_test_is_compiled() {
+        const FLAGS: &[Flag] =
+            &[Flag { name: "llc", args: &[], requires: &[] }, Flag { name: "llc-steal", args: &[], requires: &[] }];
+        const KNOWN: bool = declare(FLAGS, &["llc-steal", "llc"]);
+        assert_eq!([KNOWN, declare(FLAGS, &[]), declare(&[], &[])], [true; 3]);
+        assert_eq!(["ll", "llc-", "", "LLC"].map(|name| declare(FLAGS, &["llc", name])), [false; 4]);
     }
 
     #[test]

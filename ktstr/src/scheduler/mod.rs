@@ -6,6 +6,7 @@ mod profiles;
 mod run;
 mod spec;
 
+pub(crate) use flags::declare;
 pub use flags::{Flag, Profile, ProfileError};
 pub use map_write::BpfMapWrite;
 pub use profiles::{MAX_PROFILES, Profiles};
@@ -27,7 +28,31 @@ use ktstr_wire::Topology;
 ///     .assert(Assert { max_gap_ms: Some(500), ..Assert::unset() });
 /// ```
 ///
-/// `#[derive(Scheduler)]` makes one of an enum of flags.
+/// `#[derive(Scheduler)]` makes one of an enum of flags, which a test runs with each valid set of them, its *profiles*:
+///
+/// ```
+/// use ktstr::prelude::*;
+///
+/// #[derive(Scheduler)]
+/// #[scheduler(binary = "scx_mitosis", topology(1, 2, 4, 1), sched_args = ["--verbose"])]
+/// enum Mitosis {
+///     #[flag(args = ["--llc"])]
+///     Llc,
+///     #[flag(args = ["--steal", "2"], requires = [Llc])]
+///     Steal,
+/// }
+///
+/// // Runs with `llc` and with `llc+steal`.
+/// #[ktstr_test(scheduler = Mitosis::SCHEDULER, required_flags = [Mitosis::Llc])]
+/// fn steals_within_an_llc(ctx: &Ctx) -> Result<AssertResult> {
+///     scenarios::steady(ctx)
+/// }
+///
+/// let profiles = Mitosis::SCHEDULER.profiles(&[], &[])?.map(|profile| profile.to_string());
+/// assert_eq!(profiles.collect::<Vec<_>>(), ["plain", "llc", "llc+steal"]);
+/// assert_eq!(Mitosis::SCHEDULER.arguments(&"llc+steal".parse()?), ["--verbose", "--llc", "--steal", "2"]);
+/// # Ok::<(), ktstr::ProfileError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scheduler {
     /// The name by which records and reports know it.

@@ -1,0 +1,12 @@
+use ktstr_macros::Scheduler;
+
+#[derive(Scheduler)]
+#[scheduler(binary = "scx_mitosis")]
+enum Mitosis {
+    #[flag(args = ["--llc"])]
+    Llc,
+    #[flag(args = ["--steal"], requires = [Llc, Llc])]
+    Steal,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use ktstr_macros::Scheduler;
+
+#[derive(Scheduler)]
+#[scheduler(binary = "scx_mitosis")]
+enum Mitosis {
+    Llc,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use ktstr_macros::Scheduler;
+
+#[derive(Scheduler)]
+#[scheduler(binary = "scx_mitosis", bin = "mitosis")]
+enum Mitosis {
+    #[flag(args = ["--llc"])]
+    Llc,
+}
+
+fn main() {}

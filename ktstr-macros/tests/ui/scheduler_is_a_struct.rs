@@ -1,0 +1,7 @@
+use ktstr_macros::Scheduler;
+
+#[derive(Scheduler)]
+#[scheduler(binary = "scx_mitosis")]
+struct Mitosis;
+
+fn main() {}

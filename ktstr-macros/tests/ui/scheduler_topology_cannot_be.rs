@@ -1,0 +1,10 @@
+use ktstr_macros::Scheduler;
+
+#[derive(Scheduler)]
+#[scheduler(binary = "scx_mitosis", topology(3, 2, 4, 1))]
+enum Mitosis {
+    #[flag(args = ["--llc"])]
+    Llc,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use ktstr_macros::Scheduler;
+
+#[derive(Scheduler)]
+#[scheduler(binary = "scx_mitosis", topology(1, 2, 4))]
+enum Mitosis {
+    #[flag(args = ["--llc"])]
+    Llc,
+}
+
+fn main() {}
