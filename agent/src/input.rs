@@ -1,7 +1,7 @@
 //! What the program reads: nothing, what the host sends, or the console.
 
 use crate::link::Link;
-use crate::run::never_wait;
+use crate::pipe::never_wait;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use ktstr_wire::{HostMessage, Streams};

@@ -1,8 +1,9 @@
 //! PID 1 of the guest.
 //!
 //! Mounts what a user space needs, maps the reserved range, tells what the kernel says of the machine, says hello, unpacks
-//! the payload, runs the one program that the host ordered, forwards what it says, and powers off. Whatever goes wrong is
-//! told to the host in words, on the control channel and on the console, before the machine goes down.
+//! the payload, starts the scheduler under test, runs the one program that the host ordered, forwards what both say, and
+//! powers off. Whatever goes wrong is told to the host in words, on the control channel and on the console, before the
+//! machine goes down.
 
 mod control;
 mod dump;
@@ -12,7 +13,11 @@ mod link;
 mod machine;
 mod mounts;
 mod payload;
+mod pipe;
+mod program;
+mod reap;
 mod run;
+mod scheduler;
 mod terminal;
 
 use anyhow::Result;

@@ -1,8 +1,11 @@
 //! The file systems of the guest.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
 use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 struct Mount {
     kind: &'static str,
@@ -28,7 +31,7 @@ const MOUNTS: &[Mount] = &[
     required("tmpfs", "/dev/shm", "mode=1777"),
     required("tmpfs", "/run", "mode=0755"),
     required("tmpfs", "/tmp", "mode=1777"),
-    required("cgroup2", "/sys/fs/cgroup", ""),
+    required("cgroup2", CGROUP_ROOT, ""),
     optional("bpf", "/sys/fs/bpf"),
     optional("tracefs", "/sys/kernel/tracing"),
     optional("debugfs", "/sys/kernel/debug"),
@@ -65,12 +68,34 @@ fn mount_one(entry: &Mount) -> Result<()> {
 
 /// Lets child cgroups use every controller that the kernel has.
 fn enable_controllers() -> Result<()> {
-    let root = "/sys/fs/cgroup";
-    let available = fs::read_to_string(format!("{root}/cgroup.controllers"))
-        .with_context(|| format!("cannot read {root}/cgroup.controllers"))?;
+    hand_down(Path::new(CGROUP_ROOT))
+}
+
+/// Makes a cgroup, by its path below the root of the hierarchy, and those above it, and lets its children use every
+/// controller.
+///
+/// # Errors
+/// When the path leads elsewhere, or the kernel refuses.
+pub(crate) fn make_cgroup(path: &str) -> Result<()> {
+    let mut dir = PathBuf::from(CGROUP_ROOT);
+    for part in Path::new(path).components() {
+        let Component::Normal(name) = part else { bail!("{path:?} is no path below {CGROUP_ROOT}") };
+        dir.push(name);
+        if !dir.exists() {
+            fs::create_dir(&dir).with_context(|| format!("cannot make the cgroup {}", dir.display()))?;
+        }
+        hand_down(&dir)?;
+    }
+    Ok(())
+}
+
+fn hand_down(cgroup: &Path) -> Result<()> {
+    let controllers = cgroup.join("cgroup.controllers");
+    let available =
+        fs::read_to_string(&controllers).with_context(|| format!("cannot read {}", controllers.display()))?;
     for controller in available.split_ascii_whitespace() {
-        fs::write(format!("{root}/cgroup.subtree_control"), format!("+{controller}"))
-            .with_context(|| format!("cannot enable the cgroup controller {controller}"))?;
+        fs::write(cgroup.join("cgroup.subtree_control"), format!("+{controller}"))
+            .with_context(|| format!("cannot enable the cgroup controller {controller} in {}", cgroup.display()))?;
     }
     Ok(())
 }

@@ -17,11 +17,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Parent of every cgroup of a test, where its scheduler does not name another one.
-pub(crate) const CGROUP_PARENT: &str = "ktstr";
-
-/// The root of the cgroup hierarchy.
-const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+/// Parent of every cgroup of a test.
+const CGROUP_PARENT: &str = "/sys/fs/cgroup/ktstr";
 
 /// The way back to the agent.
 pub(crate) struct Connection {
@@ -62,8 +59,7 @@ fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<A
         let inconclusive = vec![format!("{error:#}")];
         return Ok(AssertResult { inconclusive, ..AssertResult::default() });
     }
-    let cgroups = CgroupManager::new(Path::new(CGROUP_ROOT).join(&run.cgroup_parent))?;
-    body(&Ctx::new(run, cgroups, Arc::clone(reporter)))
+    body(&Ctx::new(run, CgroupManager::new(CGROUP_PARENT)?, Arc::clone(reporter)))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -15,7 +15,6 @@ mod programs;
 mod progress;
 mod reason;
 pub(crate) mod run;
-pub(crate) mod schedulers;
 pub(crate) mod session;
 mod share;
 mod symbols;
