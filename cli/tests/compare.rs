@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ktstr::{AssertResult, Chosen, GuestPart, HostPart, Machine, RECORD_VERSION, Record, Topology, Verdict};
+use ktstr::{
+    AssertResult, Chosen, GuestPart, HostPart, Machine, RECORD_VERSION, Record, SchedulerPart, Topology, Verdict,
+};
 use ktstr_workload::WorkerReport;
 use std::path::Path;
 use std::process::Command;
@@ -26,6 +28,7 @@ fn write_run(dir: &Path, accel: Chosen, work_units: u64) {
             machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
             accel: Some(accel),
             kernel: None,
+            scheduler: SchedulerPart::default(),
             images: None,
             seed: u64::from(replica),
             duration_ns: 1_000_000_000,

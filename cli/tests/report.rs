@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ktstr::{
-    AssertResult, Chosen, Finding, GuestPart, HostPart, KernelPart, Machine, RECORD_VERSION, Record, Stimulus,
-    StimulusKind, Topology, Verdict, Window,
+    AssertResult, Chosen, Finding, GuestPart, HostPart, KernelPart, Machine, RECORD_VERSION, Record, SchedulerPart,
+    Stimulus, StimulusKind, Topology, Verdict, Window,
 };
 use ktstr_workload::{Gap, LatencyHistogram, RunSegment, WorkerReport};
 use std::fs;
@@ -29,6 +29,7 @@ fn record(test: &str, verdict: Verdict) -> Record {
         machine: Machine::new(Topology::new(2, 2, 1), 512 << 20),
         accel: Some(Chosen::Tcg),
         kernel: Some(kernel),
+        scheduler: SchedulerPart::default(),
         images: None,
         seed: 7,
         duration_ns: 2000 * MS,

@@ -26,6 +26,8 @@ pub(crate) struct RunContext {
     pub(crate) seed: u64,
     pub(crate) duration_ns: u64,
     pub(crate) workers_per_cgroup: u32,
+    /// The parent of every cgroup of the test, below the root of the hierarchy.
+    pub(crate) cgroup_parent: String,
     pub(crate) sysctls: Vec<(String, String)>,
     /// What the test asserts.
     pub(crate) assert: Assert,

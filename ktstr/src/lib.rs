@@ -52,7 +52,10 @@ pub use ktstr_presets::{PRESETS, Preset, named as preset};
 pub use record::test_name;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
-pub use scheduler::{BpfMapWrite, Flag, MAX_PROFILES, Profile, ProfileError, Profiles, Scheduler, SchedulerSpec};
+pub use scheduler::{
+    BpfMapWrite, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile, ProfileError, Profiles, ProgramRun,
+    Scheduler, SchedulerPart, SchedulerRun, SchedulerSpec,
+};
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;
 pub use stimulus::{Stimulus, StimulusKind};

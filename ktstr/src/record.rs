@@ -11,6 +11,7 @@
 //! damaged, must say so and must not take it for a pass.
 
 use crate::assert::AssertResult;
+use crate::scheduler::{SchedulerPart, SchedulerRun};
 use crate::settings::DEFAULT_SEED;
 use crate::stimulus::Stimulus;
 use crate::verdict::{Finding, Verdict};
@@ -51,6 +52,9 @@ pub struct Record {
     pub accel: Option<Chosen>,
     /// Kernel, once resolved.
     pub kernel: Option<KernelPart>,
+    /// The scheduler under test.
+    #[serde(default)]
+    pub scheduler: SchedulerPart,
     /// Content hash of the initramfs and of the payload.
     pub images: Option<(String, String)>,
     /// The seed of every random choice, a replica's own.
@@ -92,6 +96,9 @@ pub struct GuestPart {
     pub exit_status: Option<ExitStatus>,
     /// What the agent could not do.
     pub faults: Vec<String>,
+    /// The schedulers that were started, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedulers: Vec<SchedulerRun>,
     /// What happened to the workload, in order.
     #[serde(default)]
     pub stimuli: Vec<Stimulus>,

@@ -115,8 +115,12 @@ fn run_id(given: Option<String>) -> String {
 
 /// Where the records of all runs are: `ktstr/runs` in the target directory that `program`, a test binary, was built into.
 pub fn runs_dir(program: &Path) -> PathBuf {
-    let target = program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
-    target.map_or_else(|| PathBuf::from("target"), Path::to_owned).join("ktstr/runs")
+    target_dir(program).map_or_else(|| PathBuf::from("target"), Path::to_owned).join("ktstr/runs")
+}
+
+/// The target directory that a program was built into, if it is still there.
+pub(crate) fn target_dir(program: &Path) -> Option<&Path> {
+    program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file())
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ fn damaged(file: &str, test: Option<String>, why: impl ToString) -> Damaged {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use ktstr::{Chosen, GuestPart, HostPart, KernelPart, Machine, TimeSplit, Topology};
+    use ktstr::{Chosen, GuestPart, HostPart, KernelPart, Machine, SchedulerPart, TimeSplit, Topology};
 
     /// A record as a run leaves it.
     pub(crate) fn record(test: &str, verdict: Verdict) -> Record {
@@ -147,6 +147,7 @@ pub(crate) mod tests {
             machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
             accel: Some(Chosen::Tcg),
             kernel: Some(KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: None }),
+            scheduler: SchedulerPart::default(),
             images: None,
             seed: 1,
             duration_ns: 2_000_000_000,

@@ -17,8 +17,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Parent of every cgroup of a test.
-const CGROUP_PARENT: &str = "/sys/fs/cgroup/ktstr";
+/// Parent of every cgroup of a test, where its scheduler does not name another one.
+pub(crate) const CGROUP_PARENT: &str = "ktstr";
+
+/// The root of the cgroup hierarchy.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// The way back to the agent.
 pub(crate) struct Connection {
@@ -59,7 +62,8 @@ fn attempt(reporter: &Arc<Reporter>, context_path: &str, body: Body) -> Result<A
         let inconclusive = vec![format!("{error:#}")];
         return Ok(AssertResult { inconclusive, ..AssertResult::default() });
     }
-    body(&Ctx::new(run, CgroupManager::new(CGROUP_PARENT)?, Arc::clone(reporter)))
+    let cgroups = CgroupManager::new(Path::new(CGROUP_ROOT).join(&run.cgroup_parent))?;
+    body(&Ctx::new(run, cgroups, Arc::clone(reporter)))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

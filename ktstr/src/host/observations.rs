@@ -6,6 +6,7 @@ use crate::host::phases::Overdue;
 use crate::host::session::Asked;
 use crate::host::share::HostShare;
 use crate::record::TimeSplit;
+use crate::scheduler::SchedulerRun;
 use crate::stimulus::Stimulus;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Exit, VcpuClock};
@@ -23,6 +24,7 @@ pub(crate) struct Observations {
     pub(crate) said_bye: bool,
     pub(crate) faults: Vec<String>,
     pub(crate) outcome: Option<Outcome>,
+    pub(crate) schedulers: Vec<SchedulerRun>,
     pub(crate) stimuli: Vec<Stimulus>,
     pub(crate) output: String,
     pub(crate) console: ConsoleSeen,

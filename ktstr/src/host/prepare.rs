@@ -3,6 +3,8 @@
 use crate::host::agent::{AGENT, AGENT_STAMP};
 use crate::host::programs::{self, MissingProgram};
 use crate::host::progress::Bar;
+use crate::host::schedulers::{Ready, SCHED_EXT_OPTIONS, SchedulerError};
+use crate::spec::TestSpec;
 use ktstr_cache::Cache;
 use ktstr_initramfs::{Image, ImageSpec};
 use ktstr_kernels::{Kernel, Kernels, Spec};
@@ -48,9 +50,24 @@ pub enum PrepareError {
         /// Why.
         source: ktstr_kernels::Error,
     },
+    /// The kernel takes no scheduler.
+    #[error(
+        "the kernel {release} cannot run the scheduler {scheduler}: {complaint}; `cargo ktstr kernel list` shows those that are there"
+    )]
+    Btf {
+        /// `uname -r`.
+        release: String,
+        /// The scheduler under test.
+        scheduler: &'static str,
+        /// What is wrong with it.
+        complaint: String,
+    },
     /// A program that the test runs.
     #[error(transparent)]
     Program(#[from] MissingProgram),
+    /// A scheduler.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
     /// An image.
     #[error("cannot make the {what}")]
     Image {
@@ -69,16 +86,23 @@ pub enum PrepareError {
     },
 }
 
-/// The kernel that `spec` names, fetched if need be.
-pub(crate) fn kernel(cache: &Cache, spec: &str) -> Result<Kernel, PrepareError> {
+/// The kernel that `spec` names, fetched if need be, if it has what the test needs.
+pub(crate) fn kernel(cache: &Cache, spec: &str, test: &TestSpec) -> Result<Kernel, PrepareError> {
     let parsed: Spec = spec.parse().map_err(|source| PrepareError::Spec { spec: spec.to_owned(), source })?;
     let failed = |source| PrepareError::Kernel { spec: spec.to_owned(), source };
     let kernel = Kernels::new(cache.clone()).resolve(&parsed, &Bar::default()).map_err(failed)?;
     // Where the configuration is unknown, the guest itself tells what it lacks.
     if kernel.meta.config_hash.is_some() {
-        kernel.require(REQUIRED_OPTIONS).map_err(failed)?;
+        let for_scheduler = if test.scheduler.binary.is_program() { SCHED_EXT_OPTIONS } else { &[] };
+        kernel.require(&[REQUIRED_OPTIONS, for_scheduler].concat()).map_err(failed)?;
     }
-    Ok(kernel)
+    match kernel.meta.btf.complaint().filter(|_| test.scheduler.binary.is_program()) {
+        Some(complaint) => {
+            let release = kernel.meta.release.clone();
+            Err(PrepareError::Btf { release, scheduler: test.scheduler.name, complaint })
+        }
+        None => Ok(kernel),
+    }
 }
 
 /// The boot image: the agent and nothing else.
@@ -91,13 +115,21 @@ pub fn boot_image(cache: &Cache) -> Result<Image, PrepareError> {
     spec.build(cache).map_err(|source| PrepareError::Image { what: "boot image", source })
 }
 
-/// The payload: the test binary, the programs that its test runs, and the libraries that they need.
-pub(crate) fn payload(cache: &Cache, test: &Path, programs: &[&str]) -> Result<Image, PrepareError> {
+/// The payload: the test binary, the programs that its test runs, its schedulers, and the libraries that they need.
+pub(crate) fn payload(
+    cache: &Cache,
+    test: &Path,
+    programs: &[&str],
+    schedulers: &[Ready],
+) -> Result<Image, PrepareError> {
     let search_path = std::env::var_os("PATH").unwrap_or_default();
     let mut spec = ImageSpec::new().program(test, GUEST_PROGRAM);
     for name in programs {
         let host = programs::find(name, &search_path)?;
         let guest = programs::guest_path(&host);
+        spec = spec.program(host, guest);
+    }
+    for (host, guest) in schedulers.iter().filter_map(|ready| ready.program.as_ref()) {
         spec = spec.program(host, guest);
     }
     spec.build(cache).map_err(|source| PrepareError::Image { what: "payload", source })

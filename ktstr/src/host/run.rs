@@ -2,7 +2,7 @@
 
 use crate::assert::Assert;
 use crate::ctx::RunContext;
-use crate::guest::Outcome;
+use crate::guest::{CGROUP_PARENT, Outcome};
 use crate::host::budget;
 use crate::host::conform;
 use crate::host::console::Log;
@@ -15,11 +15,12 @@ use crate::host::phases::{Deadlines, body_limit};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::programs::GUEST_SEARCH_PATH;
 use crate::host::reason::reason;
+use crate::host::schedulers::{self, Ready};
 use crate::host::session::{self, SessionError};
 use crate::host::symbols;
 use crate::host::timers::kernel_timers;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
-use crate::scheduler::BpfMapWrite;
+use crate::scheduler::{BpfMapWrite, SchedulerSpec};
 use crate::settings::{Settings, SettingsError, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
@@ -109,6 +110,7 @@ fn blank_record(spec: &TestSpec, replica: u32, seed: u64) -> Record {
         machine: spec.machine(default_memory_bytes(spec, 0)),
         accel: None,
         kernel: None,
+        scheduler: schedulers::part(spec, &spec.scheduler),
         images: None,
         seed,
         duration_ns: (spec.duration_s * 1e9) as u64,
@@ -127,6 +129,7 @@ struct Parts {
     accel: Chosen,
     boot: Image,
     payload: Image,
+    schedulers: Vec<Ready>,
 }
 
 fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
@@ -140,7 +143,7 @@ fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Res
 fn gather(spec: &TestSpec, settings: &Settings, program: &Path, record: &mut Record) -> Result<Parts, SetupError> {
     let began = Instant::now();
     let cache = Cache::open_default().map_err(PrepareError::from)?;
-    let kernel = prepare::kernel(&cache, &settings.kernel)?;
+    let kernel = prepare::kernel(&cache, &settings.kernel, spec)?;
     record.kernel = Some(KernelPart {
         id: kernel.id.clone(),
         release: kernel.meta.release.clone(),
@@ -154,10 +157,14 @@ fn gather(spec: &TestSpec, settings: &Settings, program: &Path, record: &mut Rec
 
     let began = Instant::now();
     let boot = prepare::boot_image(&cache)?;
-    let payload = prepare::payload(&cache, program, spec.programs)?;
+    let schedulers = schedulers::ready(spec).map_err(PrepareError::from)?;
+    if let Some(own) = schedulers.first() {
+        record.scheduler = own.part.clone();
+    }
+    let payload = prepare::payload(&cache, program, spec.programs, &schedulers)?;
     record.images = Some((boot.id.clone(), payload.id.clone()));
     record.host.time.pack_ms = ms_since(began);
-    Ok(Parts { kernel, accel, boot, payload })
+    Ok(Parts { kernel, accel, boot, payload, schedulers })
 }
 
 /// Makes the machine, runs it when the host has CPUs for it, and judges what is seen.
@@ -168,7 +175,7 @@ fn run_machine(
     parts: &Parts,
     record: &mut Record,
 ) -> Result<(), SetupError> {
-    let Parts { kernel, accel, boot, payload } = parts;
+    let Parts { kernel, accel, boot, payload, schedulers } = parts;
     let opened = File::open(&payload.path);
     let mut archive = opened.map_err(|source| PrepareError::Read { path: payload.path.clone(), source })?;
     let archive_bytes = payload.len_bytes as usize;
@@ -188,7 +195,7 @@ fn run_machine(
     record.machine = config.machine.clone();
     // Before the wait: a machine that cannot be had is refused at once.
     config.validate()?;
-    let order = order(spec, settings, &config);
+    let order = order(spec, settings, &config, schedulers);
     let (log, log_name) = console_log(spec, settings, program, &record.file_stem())?;
     record.host.console_log = Some(log_name);
     let deadlines = deadlines(spec, settings, *accel);
@@ -221,6 +228,7 @@ fn take_observations(record: &mut Record, seen: Observations) {
         exited_ns: seen.exited.as_ref().map(|(_, at_ns)| *at_ns),
         exit_status: seen.exited.map(|(status, _)| status),
         faults: seen.faults,
+        schedulers: seen.schedulers,
         stimuli: seen.stimuli,
         result: match seen.outcome {
             Some(Outcome::Finished(result)) => Some(result),
@@ -238,12 +246,13 @@ fn take_observations(record: &mut Record, seen: Observations) {
     record.host.vcpu_clocks = seen.vcpu_clocks;
 }
 
-fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
+fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig, schedulers: &[Ready]) -> Run {
     let context = RunContext {
         machine: config.machine.clone(),
         seed: settings.seed,
         duration_ns: (spec.duration_s * 1e9) as u64,
         workers_per_cgroup: spec.workers_per_cgroup,
+        cgroup_parent: spec.scheduler.cgroup_parent.unwrap_or(CGROUP_PARENT).to_owned(),
         sysctls: spec.sysctls.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         assert: spec.assert,
         defaults: Assert::defaults(config.accel),
@@ -260,8 +269,8 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig) -> Run {
         // Plain data: it always serialises.
         context: serde_json::to_vec(&context).unwrap_or_default(),
         deadline_ns: limit(spec, config.accel).as_nanos() as u64,
-        schedulers: Vec::new(),
-        begin_scheduled: false,
+        schedulers: schedulers.iter().map(|ready| ready.order.clone()).collect(),
+        begin_scheduled: spec.scheduler.binary != SchedulerSpec::None,
         map_writes: spec.bpf_map_write.iter().map(BpfMapWrite::timed).collect(),
     }
 }

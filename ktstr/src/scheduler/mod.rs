@@ -3,12 +3,14 @@
 mod flags;
 mod map_write;
 mod profiles;
+mod run;
 mod spec;
 
 pub(crate) use flags::declare;
 pub use flags::{Flag, Profile, ProfileError};
 pub use map_write::BpfMapWrite;
 pub use profiles::{MAX_PROFILES, Profiles};
+pub use run::{EnabledSpan, KernelLine, MapWritten, ProgramRun, SchedulerPart, SchedulerRun};
 pub use spec::SchedulerSpec;
 
 use crate::assert::Assert;

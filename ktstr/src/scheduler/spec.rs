@@ -1,5 +1,7 @@
 //! What a scheduler is.
 
+use std::fmt;
+
 /// Where a scheduler comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchedulerSpec {
@@ -34,5 +36,18 @@ impl SchedulerSpec {
     /// Whether it is a sched_ext scheduler.
     pub const fn is_program(&self) -> bool {
         matches!(self, Self::Package { .. } | Self::Path(_) | Self::Name(_))
+    }
+}
+
+impl fmt::Display for SchedulerSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package { package, bin } if package == bin => write!(f, "package {package}"),
+            Self::Package { package, bin } => write!(f, "package {package}, binary {bin}"),
+            Self::Path(path) => write!(f, "path {path}"),
+            Self::Name(name) => write!(f, "program {name}"),
+            Self::KernelBuiltin { .. } => f.write_str("part of the kernel"),
+            Self::None => f.write_str("none"),
+        }
     }
 }

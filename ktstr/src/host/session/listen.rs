@@ -131,7 +131,10 @@ impl Session {
                 let taken = self.reports.take(&frame);
                 taken.unwrap_or_else(|error| note(&mut self.seen.breaches, error.to_string()));
             }
-            GuestMessage::Scheduler(_event) => {}
+            GuestMessage::Scheduler(event) => {
+                let taken = self.schedulers.take(event);
+                taken.unwrap_or_else(|error| note(&mut self.seen.breaches, error.to_string()));
+            }
             GuestMessage::Fault(what) => note(&mut self.seen.faults, what),
         }
     }

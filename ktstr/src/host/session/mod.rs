@@ -3,9 +3,11 @@
 mod ask;
 mod listen;
 mod reports;
+mod schedulers;
 
 pub(crate) use ask::Asked;
 pub(crate) use reports::Reports;
+pub(crate) use schedulers::Schedulers;
 
 use crate::host::console::{Console, Ends, Log};
 use crate::host::observations::Observations;
@@ -85,6 +87,7 @@ pub(crate) fn run(
         console: Console::new(log),
         output: Ends::new(MAX_OUTPUT_BYTES),
         reports: Reports::default(),
+        schedulers: Schedulers::default(),
         clocks_at_hello: Vec::new(),
         real_time,
         seen: Observations { placement, lacks, ..Observations::default() },
@@ -114,6 +117,7 @@ struct Session {
     console: Console,
     output: Ends,
     reports: Reports,
+    schedulers: Schedulers,
     clocks_at_hello: Vec<VcpuClock>,
     /// Whether guest time goes on while the host does something else.
     real_time: bool,
@@ -182,6 +186,7 @@ impl Session {
         Observations {
             console: self.console.end(),
             output: self.output.into_text(),
+            schedulers: self.schedulers.into_runs(),
             stimuli: self.reports.stimuli,
             outcome: self.reports.outcome,
             ..self.seen
