@@ -22,6 +22,7 @@ fn write_run(dir: &Path, accel: Chosen, work_units: u64) {
             version: RECORD_VERSION,
             test: "steady".to_owned(),
             preset: None,
+            profile: None,
             replica,
             verdict: Verdict::Pass,
             failed_with: Vec::new(),

@@ -23,6 +23,7 @@ fn record(test: &str, verdict: Verdict) -> Record {
         version: RECORD_VERSION,
         test: test.to_owned(),
         preset: None,
+        profile: None,
         replica: 0,
         verdict,
         failed_with: Vec::new(),

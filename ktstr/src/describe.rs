@@ -2,10 +2,14 @@
 
 use crate::host::failure::{FailedRun, Failure};
 use crate::host::run::default_memory_bytes;
+use crate::record::variant_name;
+use crate::scheduler::{Profile, ProfileError};
+use crate::settings::Settings;
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_wire::Machine;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -25,16 +29,36 @@ pub struct Description {
     pub machine: Machine,
     /// Length of the scenario in guest time.
     pub duration_s: f64,
-    /// How often it runs.
+    /// How often it runs, with each profile.
     pub replicas: u32,
+    /// The profiles with which it runs, of those that `KTSTR_PROFILE` names; `None` is a run without one, as with a scheduler
+    /// that has no flags, or where the test itself has to say why it has no profiles.
+    pub profiles: Vec<Option<Profile>>,
     /// What is special about it, in a few words each.
     pub features: Vec<String>,
+}
+
+impl Description {
+    /// The profile, where it is of one only.
+    pub fn profile(&self) -> Option<&Profile> {
+        match self.profiles.as_slice() {
+            [Some(profile)] => Some(profile),
+            _ => None,
+        }
+    }
+
+    /// The name, and the profile where it is of one only, see [`Record::variant`](crate::Record::variant).
+    pub fn variant(&self) -> String {
+        variant_name(&self.name, self.profile())
+    }
 }
 
 /// Describes the test if that is what is asked for.
 pub(crate) fn instead_of_running(spec: &TestSpec) -> Option<Result<(), Failure>> {
     let path = std::env::var_os(DESCRIBE_ENV)?;
-    let described = describe(spec, File::options().create(true).append(true).open(path));
+    let picked = Settings::from_env().ok().and_then(|settings| settings.profiles);
+    let described =
+        describe(spec, profiles(spec, picked.as_deref()), File::options().create(true).append(true).open(path));
     Some(described.map_err(|error| {
         let verdict = Verdict::Inconclusive { reason: format!("the file in {DESCRIBE_ENV}: {error}") };
         let again = "the same command".to_owned();
@@ -42,8 +66,24 @@ pub(crate) fn instead_of_running(spec: &TestSpec) -> Option<Result<(), Failure>>
     }))
 }
 
+/// The profiles of the test among the picked ones.
+fn profiles(spec: &TestSpec, picked: Option<&[Profile]>) -> Vec<Option<Profile>> {
+    let has_flags = !spec.scheduler.flags.is_empty();
+    let valid = |picked: Option<&[Profile]>| match spec.profiles(picked) {
+        Ok(profiles) => profiles.into_iter().map(|profile| has_flags.then_some(profile)).collect(),
+        Err(ProfileError::NotValid { .. }) => Vec::new(),
+        Err(_) => vec![None],
+    };
+    let Some(picked) = picked else { return valid(None) };
+    let mut all: Vec<Option<Profile>> =
+        picked.iter().flat_map(|profile| valid(Some(std::slice::from_ref(profile)))).collect();
+    let mut seen = HashSet::new();
+    all.retain(|profile| seen.insert(profile.clone()));
+    all
+}
+
 /// One write for each line, as several processes may write at once.
-fn describe(spec: &TestSpec, file: io::Result<File>) -> io::Result<()> {
+fn describe(spec: &TestSpec, profiles: Vec<Option<Profile>>, file: io::Result<File>) -> io::Result<()> {
     let description = Description {
         name: spec.name(),
         test: spec.test().to_owned(),
@@ -51,6 +91,7 @@ fn describe(spec: &TestSpec, file: io::Result<File>) -> io::Result<()> {
         machine: spec.machine(default_memory_bytes(spec, 0)),
         duration_s: spec.duration_s,
         replicas: spec.replicas,
+        profiles,
         features: features(spec),
     };
     let line = serde_json::to_string(&description)? + "\n";
@@ -79,7 +120,32 @@ fn features(spec: &TestSpec) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::assert::Assert;
+    use crate::scheduler::{Flag, Scheduler, SchedulerSpec};
     use ktstr_wire::Topology;
+
+    #[test]
+    fn profiles_are_narrowed() {
+        const FLAGS: &[Flag] =
+            &[Flag { name: "a", args: &["-a"], requires: &[] }, Flag { name: "b", args: &["-b"], requires: &["a"] }];
+        const WITH_FLAGS: Scheduler = Scheduler::new("s").binary(SchedulerSpec::Name("s")).flags(FLAGS);
+        let check = |scheduler: Scheduler,
+                     excluded: &'static [&'static str],
+                     picked: Option<&[&str]>,
+                     expected: &[Option<&str>]| {
+            let spec =
+                TestSpec { scheduler, excluded_flags: excluded, ..TestSpec::new("a::b", Topology::new(1, 1, 1)) };
+            let picked = picked.map(|picked| picked.iter().map(|text| text.parse().unwrap()).collect::<Vec<Profile>>());
+            let found = profiles(&spec, picked.as_deref());
+            let found: Vec<Option<String>> = found.iter().map(|one| one.as_ref().map(ToString::to_string)).collect();
+            assert_eq!(found.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+        };
+        check(WITH_FLAGS, &[], None, &[Some("plain"), Some("a"), Some("a+b")]);
+        check(WITH_FLAGS, &[], Some(&["b+a", "b", "c", "a+b"]), &[Some("a+b")]);
+        check(WITH_FLAGS, &["c"], None, &[None]);
+        check(Scheduler::EEVDF, &[], None, &[None]);
+        check(Scheduler::EEVDF, &[], Some(&["plain"]), &[None]);
+        check(Scheduler::EEVDF, &[], Some(&["a"]), &[]);
+    }
 
     #[test]
     fn a_description_is_a_line_of_json() {
@@ -88,7 +154,7 @@ mod tests {
         let spec = TestSpec { assert, kargs: &["x=1"], ..TestSpec::new("a::b", Topology::new(1, 2, 1)) };
         let preset = ktstr_presets::named("smt-2llc").unwrap();
         for spec in [&spec, &spec.on(preset)] {
-            describe(spec, File::options().append(true).open(file.path())).unwrap();
+            describe(spec, vec![None], File::options().append(true).open(file.path())).unwrap();
         }
         let text = std::fs::read_to_string(file.path()).unwrap();
         let described: Vec<Description> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

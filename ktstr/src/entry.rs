@@ -68,6 +68,6 @@ pub fn run(spec: &TestSpec, body: Body) -> Result<(), Failure> {
             guest::run(connection, body);
             Ok(())
         }
-        None => describe::instead_of_running(spec).unwrap_or_else(|| host::run::run(spec)),
+        None => describe::instead_of_running(spec).unwrap_or_else(|| host::runs::run(spec)),
     }
 }

@@ -48,9 +48,9 @@ pub use host::{
 };
 pub use ktstr_macros::{Scheduler, ktstr_test};
 pub use ktstr_presets::{PRESETS, Preset, named as preset};
-#[doc(hidden)] // For readers of what is left of a record.
-pub use record::test_name;
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
+#[doc(hidden)] // For readers of what is left of a record.
+pub use record::{test_name, variant_name};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
 pub use scheduler::{
     BpfMapWrite, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile, ProfileError, Profiles, ProgramRun,

@@ -11,7 +11,7 @@
 //! damaged, must say so and must not take it for a pass.
 
 use crate::assert::AssertResult;
-use crate::scheduler::{SchedulerPart, SchedulerRun};
+use crate::scheduler::{Profile, SchedulerPart, SchedulerRun};
 use crate::settings::DEFAULT_SEED;
 use crate::stimulus::Stimulus;
 use crate::verdict::{Finding, Verdict};
@@ -19,11 +19,15 @@ use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, Machine, MachineReport, Symbol};
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the record's shape; it rises when a reader of the old shape would misread the new one.
-pub const RECORD_VERSION: u32 = 3;
+pub const RECORD_VERSION: u32 = 4;
+
+/// A file's name has at most 255 bytes (NAME_MAX), and this is one part of several.
+const MOST_OF_PROFILE_BYTES: usize = 80;
 
 /// One run of one test.
 ///
@@ -37,7 +41,10 @@ pub struct Record {
     /// The preset whose machine it had instead of the declared one.
     #[serde(default)]
     pub preset: Option<String>,
-    /// Which of the test's runs this is, from 0.
+    /// The flags of its scheduler that were on; `None` where it has no flags.
+    #[serde(default)]
+    pub profile: Option<Profile>,
+    /// Which of the test's runs of this kind this is, from 0.
     #[serde(default)]
     pub replica: u32,
     /// What came out.
@@ -120,6 +127,10 @@ pub struct HostPart {
     pub started_unix_s: u64,
     /// Why this backend.
     pub accel_reason: String,
+    /// The profiles with which the same process was to run the test, this one included; none where its scheduler has no
+    /// flags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
     /// The CPUs of the host that were the machine's.
     #[serde(default)]
     pub budget: BudgetPart,
@@ -186,15 +197,24 @@ impl Record {
         test_name(&self.test, self.preset.as_deref())
     }
 
-    /// The name, and which replica it is if not the first.
-    pub fn title(&self) -> String {
-        let replica = if self.replica > 0 { format!(", replica {}", self.replica) } else { String::new() };
-        self.name() + &replica
+    /// The name, and the profile if its scheduler has flags: all of a run that is no chance.
+    pub fn variant(&self) -> String {
+        variant_name(&self.name(), self.profile.as_ref())
     }
 
-    /// What the names of its files begin with: test, preset, replica and seed, as far as they are not the ordinary ones.
+    /// The variant, and which replica it is if not the first.
+    pub fn title(&self) -> String {
+        let replica = if self.replica > 0 { format!(", replica {}", self.replica) } else { String::new() };
+        self.variant() + &replica
+    }
+
+    /// What the names of its files begin with: test, preset, profile, replica and seed, as far as they are not the ordinary
+    /// ones.
     pub fn file_stem(&self) -> String {
         let mut stem = self.name().replace("::", ".");
+        if let Some(profile) = &self.profile {
+            stem.push_str(&format!(".profile-{}", short(profile)));
+        }
         if self.replica > 0 {
             stem.push_str(&format!(".replica-{}", self.replica));
         }
@@ -227,7 +247,39 @@ impl Record {
     }
 }
 
+/// See [`Record::variant`].
+pub fn variant_name(name: &str, profile: Option<&Profile>) -> String {
+    profile.map_or_else(|| name.to_owned(), |profile| format!("{name}, profile {profile}"))
+}
+
+/// A profile as a part of a file's name, which may not be as long as one of many flags is.
+fn short(profile: &Profile) -> String {
+    let text = profile.to_string();
+    if text.len() <= MOST_OF_PROFILE_BYTES {
+        return text;
+    }
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    // Names of flags are ASCII.
+    format!("{}~{:016x}", text.get(..MOST_OF_PROFILE_BYTES).unwrap_or_default(), hasher.finish())
+}
+
 /// See [`Record::name`].
 pub fn test_name(test: &str, preset: Option<&str>) -> String {
     preset.map_or_else(|| test.to_owned(), |preset| format!("{test}::{}", preset.replace('-', "_")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_profiles_have_short_names_of_their_own() {
+        let profile =
+            |last: &str| Profile((0..40).map(|flag| format!("flag-{flag}")).chain([last.to_owned()]).collect());
+        let names = ["a", "b"].map(|last| short(&profile(last)));
+        assert!(names.iter().all(|name| name.starts_with("flag-0+flag-1+") && name.len() < 100), "{names:?}");
+        assert_ne!(names[0], names[1]);
+        assert_eq!(short(&Profile::default()), "plain");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the environment says about how tests run.
 
+use crate::scheduler::{Profile, ProfileError};
 use ktstr_vmm::Accel;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub struct Settings {
     pub seed: u64,
     /// `KTSTR_REPLICAS`: how often each test runs, instead of as often as it says itself.
     pub replicas: Option<u32>,
+    /// `KTSTR_PROFILE`: the profiles of its scheduler's flags with which each test runs, instead of all that it allows,
+    /// separated by commas, such as `plain,llc+steal`.
+    pub profiles: Option<Vec<Profile>>,
     /// `KTSTR_ALLOW_SKIP`: names of tests, separated by commas, that may be skipped without failing; `all` for any.
     pub allow_skip: Vec<String>,
     /// `KTSTR_RUN_ID`: the directory below `target/ktstr/runs` that records go to; by default the test runner's own id.
@@ -53,6 +57,7 @@ impl Settings {
             accel: parsed("KTSTR_ACCEL", text("KTSTR_ACCEL"))?.unwrap_or_default(),
             seed: parsed("KTSTR_SEED", text("KTSTR_SEED"))?.unwrap_or(DEFAULT_SEED),
             replicas: parsed::<NonZeroU32>("KTSTR_REPLICAS", text("KTSTR_REPLICAS"))?.map(NonZeroU32::get),
+            profiles: text("KTSTR_PROFILE").map(|value| profiles("KTSTR_PROFILE", value)).transpose()?,
             allow_skip: text("KTSTR_ALLOW_SKIP")
                 .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
                 .unwrap_or_default(),
@@ -104,6 +109,11 @@ where
     value.parse().map(Some).map_err(|error: T::Err| SettingsError { name, value, why: error.to_string() })
 }
 
+fn profiles(name: &'static str, value: String) -> Result<Vec<Profile>, SettingsError> {
+    let profiles: Result<_, ProfileError> = value.split(',').map(str::parse).collect();
+    profiles.map_err(|error| SettingsError { name, value, why: error.to_string() })
+}
+
 /// The given id, made safe as a file name; without one, this process's.
 fn run_id(given: Option<String>) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
@@ -152,8 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn profiles_are_separated_by_commas() {
+        let profiles = profiles("KTSTR_PROFILE", "plain, llc+steal".to_owned()).unwrap();
+        assert_eq!(profiles, [Profile::default(), Profile(vec!["llc".into(), "steal".into()])]);
+    }
+
+    #[test]
     fn a_bad_value_names_its_variable() {
         let error = parsed::<u64>("KTSTR_SEED", Some("x".to_owned())).unwrap_err().to_string();
         assert!(error.contains("KTSTR_SEED=\"x\""), "{error}");
+        let error = profiles("KTSTR_PROFILE", "plain,".to_owned()).unwrap_err().to_string();
+        assert!(error.starts_with("KTSTR_PROFILE=\"plain,\": \"\" is no profile: write \"plain\""), "{error}");
     }
 }

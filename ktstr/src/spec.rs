@@ -2,7 +2,7 @@
 
 use crate::assert::Assert;
 use crate::record::test_name;
-use crate::scheduler::{BpfMapWrite, Scheduler};
+use crate::scheduler::{BpfMapWrite, Profile, Scheduler};
 use ktstr_presets::Preset;
 use ktstr_wire::{Machine, Topology};
 
@@ -51,6 +51,8 @@ pub struct TestSpec {
     pub required_flags: &'static [&'static str],
     /// Flags of the scheduler that are off.
     pub excluded_flags: &'static [&'static str],
+    /// The flags of the scheduler that are on in one run of the test; `None` where it has none, and for the test as a whole.
+    pub profile: Option<Profile>,
     /// Whether a crash of the scheduler is run again with probes along its path.
     pub auto_repro: bool,
     /// What is written into the scheduler's BPF maps, and when.
@@ -86,6 +88,7 @@ impl TestSpec {
             watchdog_timeout_s: None,
             required_flags: &[],
             excluded_flags: &[],
+            profile: None,
             auto_repro: false,
             bpf_map_write: &[],
             replicas: 1,
@@ -107,6 +110,12 @@ impl TestSpec {
             distances: preset.distances,
             ..self.clone()
         }
+    }
+
+    /// The test with these flags of its scheduler.
+    #[must_use]
+    pub fn with(&self, profile: Option<Profile>) -> Self {
+        Self { profile, ..self.clone() }
     }
 
     /// The machine as declared. The nodes that have CPUs share `memory_bytes` where the test does not say what they have.

@@ -4,7 +4,7 @@ use crate::runs::Run;
 use ktstr::{Chosen, Record, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A test on a machine; and on a kernel, where both runs have the same several.
+/// A test on a machine with a profile of its scheduler; and on a kernel, where both runs have the same several.
 pub(super) type Name = String;
 
 /// All of one run's records of a variant.
@@ -72,7 +72,7 @@ pub(super) fn variants(run: &Run, by_kernel: bool) -> BTreeMap<Name, Variant<'_>
     for record in run.records() {
         let kernel = record.kernel.as_ref().filter(|_| by_kernel);
         let kernel = kernel.map_or_else(String::new, |kernel| format!(" on {}", kernel.id));
-        all.entry(record.name() + &kernel).or_default().add(record);
+        all.entry(record.variant() + &kernel).or_default().add(record);
     }
     for damaged in &run.damaged {
         all.entry(damaged.test.clone()).or_default().verdicts.push(damaged.verdict());
@@ -96,6 +96,19 @@ mod tests {
         check(vec![with(Chosen::Tcg, 1), with(Chosen::Tcg, 1)], 1, 1);
         check(vec![with(Chosen::Tcg, 1), with(Chosen::Tcg, 2)], 2, 0);
         check(vec![with(Chosen::Kvm, 1), with(Chosen::Kvm, 1)], 2, 0);
+    }
+
+    #[test]
+    fn profiles_are_not_compared_with_each_other() {
+        let with = |flags: &[&str], seed| {
+            let profile = Some(ktstr::Profile(flags.iter().map(|flag| (*flag).to_owned()).collect()));
+            Record { profile, seed, ..record("a", Verdict::Pass) }
+        };
+        let run = run([with(&[], 1), with(&["llc"], 1), with(&["llc"], 2)]);
+        let all = variants(&run, false);
+        let samples: Vec<(&str, usize)> =
+            all.iter().map(|(name, variant)| (name.as_str(), variant.records.len())).collect();
+        assert_eq!(samples, [("a, profile llc", 2), ("a, profile plain", 1)]);
     }
 
     #[test]

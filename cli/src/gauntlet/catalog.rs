@@ -2,14 +2,14 @@
 
 use crate::binaries::Binary;
 use anyhow::{Context, Result, ensure};
-use ktstr::{DESCRIBE_ENV, Description};
+use ktstr::{DESCRIBE_ENV, Description, Profile};
 use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 use xshell::Shell;
 
-/// A test and its program.
+/// A test with one profile of its scheduler, if that has flags, and its program.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     /// The program.
@@ -18,12 +18,12 @@ pub(crate) struct Listed {
     pub(crate) description: Description,
 }
 
-/// The variants on presets that the programs have, in order.
+/// The variants on presets that the programs have, in order, with those of the profiles that are `picked`, or all.
 ///
 /// # Errors
 /// When a program cannot be asked.
-pub(crate) fn variants(shell: &Shell, binaries: Vec<Binary>) -> Result<Vec<Listed>> {
-    list(shell, binaries, |names| names.iter().filter(|name| declared_test(name).is_some()).cloned().collect())
+pub(crate) fn variants(shell: &Shell, binaries: Vec<Binary>, picked: &[Profile]) -> Result<Vec<Listed>> {
+    list(shell, binaries, picked, |names| names.iter().filter(|name| declared_test(name).is_some()).cloned().collect())
 }
 
 /// The tests, as declared, that have `part` in their names. A scheduler test is known by being `expected`, by its variants, or by
@@ -31,8 +31,14 @@ pub(crate) fn variants(shell: &Shell, binaries: Vec<Binary>) -> Result<Vec<Liste
 ///
 /// # Errors
 /// When a program cannot be asked.
-pub(crate) fn declared(shell: &Shell, binaries: Vec<Binary>, part: &str, expected: &[String]) -> Result<Vec<Listed>> {
-    list(shell, binaries, |names| {
+pub(crate) fn declared(
+    shell: &Shell,
+    binaries: Vec<Binary>,
+    picked: &[Profile],
+    part: &str,
+    expected: &[String],
+) -> Result<Vec<Listed>> {
+    list(shell, binaries, picked, |names| {
         let with_variants: HashSet<&str> = names.iter().filter_map(|name| declared_test(name)).collect();
         let known = |name: &str| {
             with_variants.contains(name) || name == part || expected.iter().any(|expected| expected == name)
@@ -47,7 +53,12 @@ fn declared_test(name: &str) -> Option<&str> {
     ktstr::preset(function).filter(|preset| preset.function() == function).map(|_| test)
 }
 
-fn list(shell: &Shell, binaries: Vec<Binary>, wanted: impl Fn(&[String]) -> Vec<String>) -> Result<Vec<Listed>> {
+fn list(
+    shell: &Shell,
+    binaries: Vec<Binary>,
+    picked: &[Profile],
+    wanted: impl Fn(&[String]) -> Vec<String>,
+) -> Result<Vec<Listed>> {
     let mut all = Vec::new();
     for binary in binaries {
         let names = wanted(&binary.tests(shell)?);
@@ -55,19 +66,34 @@ fn list(shell: &Shell, binaries: Vec<Binary>, wanted: impl Fn(&[String]) -> Vec<
             continue;
         }
         let binary = Arc::new(binary);
-        let described = describe(&binary, &names)?;
-        all.extend(described.into_iter().map(|description| Listed { binary: Arc::clone(&binary), description }));
+        let described = describe(&binary, &names, picked)?;
+        let each = described.into_iter().flat_map(by_profile);
+        all.extend(each.map(|description| Listed { binary: Arc::clone(&binary), description }));
     }
+    // Profiles stay in their own order.
     all.sort_by(|a, b| (&a.description.name, &a.binary.target).cmp(&(&b.description.name, &b.binary.target)));
     Ok(all)
 }
 
+/// The test with each of its profiles; what is on in one is among its features.
+fn by_profile(test: Description) -> impl Iterator<Item = Description> {
+    test.profiles.clone().into_iter().map(move |profile| {
+        let on = profile.iter().flat_map(|profile| &profile.0).map(|flag| format!("flag {flag}"));
+        let plain = profile.iter().filter(|profile| profile.0.is_empty()).map(|_| "no flags".to_owned());
+        let features = test.features.iter().cloned().chain(on).chain(plain).collect();
+        Description { profiles: vec![profile], features, ..test.clone() }
+    })
+}
+
 /// Has the program describe these of its tests.
-fn describe(binary: &Binary, names: &[String]) -> Result<Vec<Description>> {
+fn describe(binary: &Binary, names: &[String], picked: &[Profile]) -> Result<Vec<Description>> {
     let path = &binary.path;
     let file = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     let mut command = Command::new(path);
     command.args(["--exact", "--include-ignored", "--test-threads=1"]).args(names).current_dir(&binary.dir);
+    if !picked.is_empty() {
+        command.env("KTSTR_PROFILE", join(picked));
+    }
     let output =
         command.env(DESCRIBE_ENV, file.path()).output().with_context(|| format!("cannot run {}", path.display()))?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -79,9 +105,36 @@ fn describe(binary: &Binary, names: &[String]) -> Result<Vec<Description>> {
     })
 }
 
+/// As `KTSTR_PROFILE` has them.
+pub(crate) fn join(profiles: &[Profile]) -> String {
+    profiles.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::features::tests::description;
     use super::*;
+
+    #[test]
+    fn each_profile_is_a_run_of_its_own() {
+        let of = |profiles| Description { profiles, ..description("a", &ktstr::PRESETS[0]) };
+        let check = |profiles: Vec<Option<Profile>>, expected: &[(&str, &[&str])]| {
+            let found: Vec<Description> = by_profile(of(profiles)).collect();
+            let found: Vec<(String, Vec<String>)> =
+                found.into_iter().map(|one| (one.variant(), one.features[1..].to_vec())).collect();
+            let expected = expected.iter().map(|(name, features)| {
+                (format!("a::tiny_1llc{name}"), features.iter().map(|feature| (*feature).to_owned()).collect())
+            });
+            assert_eq!(found, expected.collect::<Vec<(String, Vec<String>)>>());
+        };
+        let profile = |flags: &[&str]| Some(Profile(flags.iter().map(|flag| (*flag).to_owned()).collect()));
+        check(vec![None], &[("", &[])]);
+        check(vec![], &[]);
+        check(
+            vec![profile(&[]), profile(&["llc", "steal"])],
+            &[(", profile plain", &["no flags"]), (", profile llc+steal", &["flag llc", "flag steal"])],
+        );
+    }
 
     #[test]
     fn variants_are_known_by_their_names() {

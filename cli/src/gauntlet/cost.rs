@@ -1,6 +1,6 @@
 //! What a test will take: what it took in earlier runs or, for one that has not run yet, what machines like its own take.
 
-use ktstr::{Chosen, Description, Machine, TimeSplit, test_name};
+use ktstr::{Chosen, Description, Machine, Profile, TimeSplit, test_name, variant_name};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs;
@@ -16,6 +16,8 @@ struct Past {
     test: String,
     #[serde(default)]
     preset: Option<String>,
+    #[serde(default)]
+    profile: Option<Profile>,
     accel: Option<Chosen>,
     machine: Machine,
     duration_ns: u64,
@@ -31,7 +33,7 @@ struct PastHost {
 #[derive(Debug)]
 pub(crate) struct Costs {
     accel: Chosen,
-    /// By the test's name.
+    /// By the variant's name.
     measured: HashMap<String, f64>,
     /// How much slower this host is than the model.
     scale: f64,
@@ -51,7 +53,8 @@ impl Costs {
         for past in records {
             let seconds = past.host.time.total_ms() / 1e3;
             ratios.push(seconds / modelled(accel, &past.machine, past.duration_ns as f64 / 1e9));
-            times.entry(test_name(&past.test, past.preset.as_deref())).or_default().push(seconds);
+            let name = test_name(&past.test, past.preset.as_deref());
+            times.entry(variant_name(&name, past.profile.as_ref())).or_default().push(seconds);
         }
         let measured = times.into_iter().filter_map(|(name, times)| Some((name, median(times)?))).collect();
         Self { accel, measured, scale: median(ratios).unwrap_or(1.0) }
@@ -68,7 +71,7 @@ impl Costs {
     /// What all replicas of a test take.
     pub(crate) fn seconds(&self, test: &Description) -> f64 {
         let modelled = || self.scale * modelled(self.accel, &test.machine, test.duration_s);
-        let once = self.measured.get(&test.name).copied().unwrap_or_else(modelled);
+        let once = self.measured.get(&test.variant()).copied().unwrap_or_else(modelled);
         once * f64::from(test.replicas.max(1))
     }
 }

@@ -66,6 +66,7 @@ pub(super) mod tests {
             machine: spec.machine(1 << 30),
             duration_s: 2.0,
             replicas: 1,
+            profiles: vec![None],
             features: vec!["2 workers".to_owned()],
         }
     }

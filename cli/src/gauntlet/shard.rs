@@ -14,11 +14,12 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// Whether a variant is in this part. A test's variants go round the parts, so that each gets machines of all sizes; where a
-    /// test begins depends on its name alone, so that another test, or another time, moves none.
+    /// test begins depends on its name and its profile alone, so that another test, or another time, moves none.
     pub(crate) fn has(self, variant: &Description) -> bool {
         let place = |preset: &String| PRESETS.iter().position(|known| known.name == preset);
         let preset = variant.preset.as_ref().and_then(place).unwrap_or(0) as u64;
-        (fnv(&variant.test) % self.count + preset) % self.count == self.number - 1
+        let profile = variant.profile().map_or(0, |profile| fnv(&profile.to_string()));
+        (fnv(&variant.test) % self.count + profile % self.count + preset) % self.count == self.number - 1
     }
 }
 
@@ -50,6 +51,7 @@ impl fmt::Display for Shard {
 mod tests {
     use super::super::features::tests::description;
     use super::*;
+    use ktstr::Profile;
     use proptest::prelude::*;
 
     #[test]
@@ -71,10 +73,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_are_disjoint_and_complete(tests in prop::collection::vec("[a-z_:]{1,20}", 1..10), count in 1_u64..40) {
+        fn parts_are_disjoint_and_complete(
+            tests in prop::collection::vec(("[a-z_:]{1,20}", prop::option::of("[a-z]{1,5}")), 1..10),
+            count in 1_u64..40,
+        ) {
             let mut sizes = vec![0; count as usize];
             for (test, preset) in tests.iter().flat_map(|test| PRESETS.iter().map(move |preset| (test, preset))) {
-                let variant = description(test, preset);
+                let (test, profile) = test;
+                let profile = profile.as_ref().map(|flag| Profile(vec![flag.clone()]));
+                let variant = Description { profiles: vec![profile], ..description(test, preset) };
                 let homes: Vec<u64> = (1..=count).filter(|number| Shard { number: *number, count }.has(&variant)).collect();
                 prop_assert_eq!(homes.len(), 1);
                 sizes[homes[0] as usize - 1] += 1;

@@ -45,6 +45,8 @@ impl Job {
         command.current_dir(&binary.dir).env("CARGO_MANIFEST_DIR", &binary.dir).env_remove("NEXTEST_RUN_ID");
         command.env("KTSTR_KERNEL", &self.kernel).env("KTSTR_SEED", self.seed.to_string());
         command.env("KTSTR_ACCEL", self.accel.to_string()).env("KTSTR_RUN_ID", &self.run_id);
+        // What the environment picks was for the choice of jobs.
+        command.env_remove("KTSTR_PROFILE").envs(self.profile().map(|profile| ("KTSTR_PROFILE", profile)));
         if console {
             command.env("KTSTR_CONSOLE", "1");
         }
@@ -56,6 +58,10 @@ impl Job {
         Ok(Ended { passed: output.status.success(), took: began.elapsed(), output: output_text })
     }
 
+    fn profile(&self) -> Option<String> {
+        self.test.description.profile().map(ToString::to_string)
+    }
+
     /// The command that runs the same thing again.
     pub(crate) fn again(&self) -> String {
         let target = &self.test.binary.target;
@@ -64,13 +70,14 @@ impl Job {
         let inherited =
             ["KTSTR_KARGS", "KTSTR_REPLICAS"].map(|name| set(name).map(|value| format!("{name}='{value}' ")));
         let inherited: String = inherited.into_iter().flatten().collect();
+        let profile = self.profile().map_or_else(String::new, |profile| format!("KTSTR_PROFILE={profile} "));
         let place = match target.kind.as_str() {
             "test" => format!("--test {}", target.name),
             "bin" => format!("--bin {}", target.name),
             _ => "--lib".to_owned(),
         };
         format!(
-            "KTSTR_SEED={seed} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} {inherited}cargo test --package {} {place} -- --exact {} --include-ignored",
+            "KTSTR_SEED={seed} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} {profile}{inherited}cargo test --package {} {place} -- --exact {} --include-ignored",
             target.package, self.test.description.name
         )
     }
@@ -78,6 +85,6 @@ impl Job {
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}, seed {}", self.test.description.name, self.kernel, self.seed)
+        write!(f, "{} on {}, seed {}", self.test.description.variant(), self.kernel, self.seed)
     }
 }

@@ -139,6 +139,7 @@ mod tests {
             machine: Machine::new(Topology::new(1, 1, 1), 1 << 29),
             duration_s: 1.0,
             replicas: 1,
+            profiles: vec![None],
             features: Vec::new(),
         };
         let test = Listed { binary: Arc::new(binary), description };
@@ -164,6 +165,28 @@ mod tests {
         std::fs::File::create_new(&mark).unwrap();
         std::thread::sleep(Duration::from_millis(30));
         std::fs::remove_file(mark).unwrap();
+    }
+
+    #[test]
+    #[ignore = "a specimen: fails with another profile than llc"]
+    fn wants_a_profile() {
+        assert_eq!(std::env::var("KTSTR_PROFILE").as_deref(), Ok("llc"));
+    }
+
+    #[test]
+    fn a_job_has_one_profile() {
+        let calm = AtomicBool::new(false);
+        let jobs = ["llc", "plain"].map(|profile| {
+            let mut job = job("wants_a_profile", 1, 1);
+            job.test.description.profiles = vec![Some(profile.parse().unwrap())];
+            job
+        });
+        let outcome = run([jobs.to_vec(), vec![job("wants_a_profile", 1, 1)]].concat(), &limits(1, &calm)).unwrap();
+        let failed: Vec<String> = outcome.failed.iter().map(ToString::to_string).collect();
+        let without = "jobs::tests::wants_a_profile on latest, seed 1";
+        assert_eq!(failed, ["jobs::tests::wants_a_profile, profile plain on latest, seed 1", without]);
+        let again = outcome.failed[0].again();
+        assert!(again.contains(" KTSTR_KERNEL=latest KTSTR_PROFILE=plain "), "{again}");
     }
 
     #[test]

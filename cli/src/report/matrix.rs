@@ -1,8 +1,8 @@
-//! Verdicts: a row a test, a column a machine on a kernel.
+//! Verdicts: a row a test with a profile of its scheduler, a column a machine on a kernel.
 
 use super::page::{class, urgency};
 use crate::runs::Run;
-use ktstr::Record;
+use ktstr::{Record, variant_name};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,9 +29,13 @@ fn column(record: &Record) -> Column {
 /// The table.
 pub(super) fn render(run: &Run) -> Markup {
     let columns: BTreeSet<Column> = run.records().map(column).collect();
-    let mut rows: BTreeMap<&str, BTreeMap<Column, Vec<usize>>> = BTreeMap::new();
+    let mut rows: BTreeMap<String, BTreeMap<Column, Vec<usize>>> = BTreeMap::new();
     for (index, record) in run.records().enumerate() {
-        rows.entry(&record.test).or_default().entry(column(record)).or_default().push(index);
+        rows.entry(variant_name(&record.test, record.profile.as_ref()))
+            .or_default()
+            .entry(column(record))
+            .or_default()
+            .push(index);
     }
     html! {
         section #matrix {

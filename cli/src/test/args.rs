@@ -1,7 +1,7 @@
 //! What `test` is told.
 
 use crate::gauntlet::Shard;
-use ktstr::PRESETS;
+use ktstr::{PRESETS, Profile};
 use ktstr_kernels::Spec;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +41,9 @@ pub struct Args {
     /// Only variants on this preset, such as odd-3llc, or on these
     #[arg(long, value_name = "PRESET", requires = "gauntlet", value_parser = preset)]
     pub(super) preset: Vec<String>,
+    /// Only with this profile of the schedulers' flags, such as llc+steal, or plain for none, or with these
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) profile: Vec<Profile>,
     /// About how long the variants may run, such as 10m, not counting the build: those that show most in little time
     #[arg(long, value_name = "TIME", requires = "gauntlet", value_parser = humantime::parse_duration)]
     pub(super) budget: Option<Duration>,
@@ -121,11 +124,12 @@ mod tests {
     #[test]
     fn the_gauntlet_is_narrowed() {
         let args = parse(
-            "steady --gauntlet --preset odd_3llc --preset max-cpu --kernel 7.2 --kernel host --budget 10m --shard 2/8",
+            "steady --gauntlet --preset odd_3llc --preset max-cpu --profile steal+llc --kernel 7.2 --kernel host --budget 10m --shard 2/8",
         );
         let args = args.unwrap();
         assert_eq!(args.preset, ["odd-3llc", "max-cpu"]);
         assert_eq!((args.budget, args.kernel.len()), (Some(Duration::from_secs(600)), 2));
+        assert_eq!(args.profile, ["steal+llc".parse().unwrap()]);
         assert_eq!(args.shard.unwrap().to_string(), "2/8");
     }
 
@@ -138,6 +142,7 @@ mod tests {
         check("--gauntlet --preset huge", "no preset has this name; the known ones are tiny-1llc, tiny-2llc,");
         check("--preset tiny-1llc", "--gauntlet");
         check("--gauntlet --budget soon", "invalid value 'soon' for '--budget <TIME>'");
+        check("--profile llc+", "\"llc+\" is no profile: write \"plain\"");
         check("--gauntlet --shard 3", "write NUMBER/COUNT");
         check("a --seeds 3 -- -E x", "cannot be used with");
     }

@@ -2,7 +2,7 @@
 
 use super::{Args, Ran, Scope, Setting};
 use crate::binaries;
-use crate::gauntlet::{Budget, Choice, Costs, Listed, choose, declared, variants};
+use crate::gauntlet::{Budget, Choice, Costs, Listed, choose, declared, join, variants};
 use crate::jobs::{self, Job, Limits, Outcome};
 use anyhow::{Result, ensure};
 use ktstr::{Chosen as Accelerator, runs_dir};
@@ -21,13 +21,17 @@ pub(super) fn run(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) 
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let name = args.name.as_deref().unwrap_or_default();
     let (chosen, left_out) = if args.gauntlet {
-        match gauntlet(args, setting, variants(shell, binaries)?, &costs, cpus)? {
+        match gauntlet(args, setting, variants(shell, binaries, &args.profile)?, &costs, cpus)? {
             Some(chosen) => chosen,
             None => return Ok(None),
         }
     } else {
-        let tests = declared(shell, binaries, name, &scope.expected)?;
-        ensure!(!tests.is_empty(), "no scheduler test has {name:?} in its name: give a whole name, or a part of more");
+        let tests = declared(shell, binaries, &args.profile, name, &scope.expected)?;
+        ensure!(
+            !tests.is_empty(),
+            "no scheduler test has {name:?} in its name{}: give a whole name, or a part of more",
+            picked(args)
+        );
         (with_costs(tests, &costs, cpus), Vec::new())
     };
     let jobs = jobs(args, setting, accel, &chosen);
@@ -43,10 +47,16 @@ pub(super) fn run(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) 
     let mut notes = left_out;
     notes.extend(tell(args, &outcome, started));
     let interrupted = setting.interrupted.load(Ordering::Relaxed);
-    let names = chosen.into_iter().map(|choice| choice.test.description.name);
-    let left_out = |name: &String| outcome.left_out.iter().any(|job| job.test.description.name == *name);
+    let names = chosen.into_iter().map(|choice| choice.test.description.variant());
+    let left_out = |name: &String| outcome.left_out.iter().any(|job| job.test.description.variant() == *name);
     let expected = names.filter(|name| !left_out(name)).collect();
     Ok(Some(Ran { passed: outcome.failed.is_empty() && !interrupted, expected, notes }))
+}
+
+/// The profiles that were asked for, in an error's words.
+fn picked(args: &Args) -> String {
+    let profiles = (!args.profile.is_empty()).then(|| format!(" and a profile of {}", join(&args.profile)));
+    profiles.unwrap_or_default()
 }
 
 fn with_costs(tests: Vec<Listed>, costs: &Costs, cpus: usize) -> Vec<Choice> {
@@ -71,7 +81,7 @@ fn gauntlet(
         args.preset.is_empty() || args.preset.iter().any(|preset| test.description.preset.as_ref() == Some(preset))
     };
     let mut tests: Vec<Listed> = all.into_iter().filter(|test| is_named(test) && has_preset(test)).collect();
-    ensure!(!tests.is_empty(), "no test with this name has a variant on such a preset");
+    ensure!(!tests.is_empty(), "no test with this name has a variant on such a preset{}", picked(args));
     if let Some(shard) = args.shard {
         let count = tests.len();
         tests.retain(|test| shard.has(&test.description));
@@ -91,7 +101,7 @@ fn gauntlet(
         "the budget has no room for any of the variants: the quickest takes about {quickest:.0} s, for each kernel and seed"
     );
     eprintln!("gauntlet: {chosen}");
-    let left_out = chosen.left_out.iter().map(|choice| choice.test.description.name.as_str()).collect::<Vec<_>>();
+    let left_out = chosen.left_out.iter().map(|choice| choice.test.description.variant()).collect::<Vec<_>>();
     let note = (!left_out.is_empty()).then(|| format!("left out for the budget: {}", few(&left_out)));
     Ok(Some((chosen.picked, note.into_iter().collect())))
 }

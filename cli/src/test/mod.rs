@@ -6,6 +6,7 @@ mod runner;
 mod table;
 mod tally;
 
+use crate::gauntlet::join;
 use crate::runs::{Run, cases};
 use crate::{cargo, junit, kernel, ktap, setup, trace};
 use anyhow::{Context, Result};
@@ -104,6 +105,9 @@ fn run_by_cargo(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) ->
     }
     if let Some(seed) = args.seed {
         shell.set_var("KTSTR_SEED", seed.to_string());
+    }
+    if !args.profile.is_empty() {
+        shell.set_var("KTSTR_PROFILE", join(&args.profile));
     }
     if args.console {
         shell.set_var("KTSTR_CONSOLE", "1");

@@ -2,18 +2,18 @@
 
 use ktstr::{Record, Verdict};
 
-const HEAD: [&str; 15] = [
-    "test", "preset", "replica", "seed", "verdict", "topology", "kernel", "accel", "resolve", "pack", "boot", "ready",
-    "run", "teardown", "total",
+const HEAD: [&str; 16] = [
+    "test", "preset", "profile", "replica", "seed", "verdict", "topology", "kernel", "accel", "resolve", "pack",
+    "boot", "ready", "run", "teardown", "total",
 ];
 /// Columns from here on are numbers.
-const FIRST_NUMBER: usize = 8;
+const FIRST_NUMBER: usize = 9;
 /// What stands for a thing that there is not.
 const UNKNOWN: &str = "-";
-/// The machine, if it is not the declared one.
-const PRESET: usize = 1;
-/// Columns that are left out where they tell no record from another: preset, replica and seed.
-const OPTIONAL: std::ops::Range<usize> = 1..4;
+/// The machine, if it is not the declared one, and the profile, if its scheduler has flags.
+const NAMED: std::ops::Range<usize> = 1..3;
+/// Columns that are left out where they tell no record from another: replica and seed.
+const COUNTED: std::ops::Range<usize> = 3..5;
 
 /// One line for each record below a line of headings; times are in seconds.
 pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
@@ -26,8 +26,8 @@ pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
     let widths: [usize; HEAD.len()] = std::array::from_fn(width);
     let tells = |column: usize| rows[1..].iter().any(|row| row[column] != rows[1][column]);
     let shown: [bool; HEAD.len()] = std::array::from_fn(|column| match column {
-        PRESET => rows[1..].iter().any(|row| row[PRESET] != UNKNOWN),
-        column => !OPTIONAL.contains(&column) || tells(column),
+        column if NAMED.contains(&column) => rows[1..].iter().any(|row| row[column] != UNKNOWN),
+        column => !COUNTED.contains(&column) || tells(column),
     });
     let mut text = String::new();
     for row in &rows {
@@ -50,6 +50,7 @@ fn row(record: &Record) -> [String; HEAD.len()] {
     [
         record.test.clone(),
         record.preset.clone().unwrap_or_else(unknown),
+        record.profile.as_ref().map_or_else(unknown, ToString::to_string),
         record.replica.to_string(),
         record.seed.to_string(),
         record.verdict.word().to_owned(),
@@ -70,7 +71,7 @@ fn row(record: &Record) -> [String; HEAD.len()] {
 pub(super) fn reasons(record: &Record) -> Option<String> {
     match &record.verdict {
         Verdict::Pass => None,
-        other => Some(format!("{}: {other}\n", record.name())),
+        other => Some(format!("{}: {other}\n", record.title())),
     }
 }
 
@@ -117,6 +118,8 @@ b              Fail     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.0
         let text = render([on("tiny-1llc", 0, 1), on("tiny-1llc", 1, 77)].iter());
         assert!(text.starts_with("test  preset     replica  seed  verdict"), "{text}");
         assert!(text.contains("a     tiny-1llc  1        77    Pass"), "{text}");
+        let with = Record { profile: Some("llc+steal".parse().unwrap()), ..record("a", Verdict::Pass) };
+        assert_eq!(head(&[with, record("b", Verdict::Pass)]), "test  profile  ");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How many tests came out how.
 
 use crate::runs::Run;
-use ktstr::{Record, Settings, Verdict};
+use ktstr::{Record, Settings, Verdict, variant_name};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -14,12 +14,13 @@ pub(super) struct Tally {
     pub(super) failed: usize,
     /// Skips that are allowed.
     skipped: usize,
-    /// Tests that should have left a record and have not.
+    /// Tests, or variants of them, that should have left a record and have not.
     pub(super) absent: Vec<String>,
 }
 
 impl Tally {
-    /// Counts, with the skips that `settings` allows and the tests that are `expected`.
+    /// Counts, with the skips that `settings` allows and the tests that are `expected`, whole or by the names of variants. A
+    /// test's record tells of its other profiles: they are expected, too.
     pub(super) fn of(run: &Run, settings: &Settings, expected: &[&str]) -> Self {
         let mut tally = Self { failed: run.damaged.len(), ..Self::default() };
         for record in run.records() {
@@ -29,12 +30,30 @@ impl Tally {
                 Verdict::Skip { .. } | Verdict::Fail { .. } | Verdict::Inconclusive { .. } => tally.failed += 1,
             }
         }
-        let damaged = run.damaged.iter().map(|damaged| damaged.test.clone());
-        let named: HashSet<String> = run.records().map(Record::name).chain(damaged).collect();
-        tally.absent = expected.iter().filter(|test| !named.contains(**test)).map(|test| (*test).to_owned()).collect();
+        let there = there(run);
+        let whole = expected.iter().map(|test| (*test).to_owned());
+        let siblings = run.records().flat_map(siblings);
+        tally.absent = whole.chain(siblings).filter(|name| !there.contains(name)).collect();
+        let mut told = HashSet::new();
+        tally.absent.retain(|name| told.insert(name.clone()));
         tally.failed += tally.absent.len();
         tally
     }
+}
+
+/// Tests that left a record, and their variants.
+fn there(run: &Run) -> HashSet<String> {
+    let whole = run.records().flat_map(|record| [record.name(), record.variant()]);
+    let damaged = run.damaged.iter().flat_map(|damaged| {
+        let name = damaged.test.split_once(", profile ").map_or(damaged.test.as_str(), |(name, _)| name);
+        [name.to_owned(), damaged.test.clone()]
+    });
+    whole.chain(damaged).collect()
+}
+
+/// The test with each profile that was to run in the record's process.
+fn siblings(record: &Record) -> impl Iterator<Item = String> {
+    record.host.profiles.iter().map(|profile| variant_name(&record.name(), Some(profile)))
 }
 
 impl fmt::Display for Tally {
@@ -70,5 +89,25 @@ mod tests {
         run.damaged.clear();
         let tally = count(&run, &["c"], &["a", "e"]);
         assert_eq!((tally.failed, tally.absent), (2, vec!["e".to_owned()]));
+    }
+
+    #[test]
+    fn a_profile_without_a_record_is_absent() {
+        let profile = |text: &str| text.parse::<ktstr::Profile>().unwrap();
+        let with = |text: &str| {
+            let mut record = Record { profile: Some(profile(text)), ..record("a", Verdict::Pass) };
+            record.host.profiles = ["plain", "llc", "llc+steal"].map(profile).to_vec();
+            record
+        };
+        let mut run = run([with("plain"), with("llc")]);
+        let check = |run: &Run, expected: &[&str], absent: &[&str]| {
+            assert_eq!(Tally::of(run, &settings(&[]), expected).absent, absent);
+        };
+        check(&run, &["a"], &["a, profile llc+steal"]);
+        check(&run, &["a, profile llc", "a, profile llc+steal"], &["a, profile llc+steal"]);
+        run.damaged.push(Damaged { file: "a.json".into(), test: "a, profile llc+steal".into(), why: "EOF".into() });
+        check(&run, &["a"], &[]);
+        run.whole.clear();
+        check(&run, &["a"], &[]);
     }
 }

@@ -12,7 +12,7 @@ pub struct Failure(pub(crate) Vec<FailedRun>);
 
 /// One run that is no pass.
 pub(crate) struct FailedRun {
-    /// The test, and which of its replicas.
+    /// The test, and which of its profiles and replicas.
     pub(crate) what: String,
     pub(crate) verdict: Verdict,
     /// The command that runs it again.
@@ -28,6 +28,12 @@ pub(crate) fn again(spec: &TestSpec, settings: Option<&Settings>, record: &Recor
     let mut command = format!("KTSTR_SEED={} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} ", record.seed);
     if record.replica > 0 || spec.replicas > 1 {
         command.push_str("KTSTR_REPLICAS=1 ");
+    }
+    let picked = settings.and_then(|settings| settings.profiles.as_deref()).unwrap_or_default();
+    let profiles = record.profile.as_ref().map_or(picked, std::slice::from_ref);
+    if !profiles.is_empty() {
+        let profiles: Vec<String> = profiles.iter().map(ToString::to_string).collect();
+        command.push_str(&format!("KTSTR_PROFILE={} ", profiles.join(",")));
     }
     if let Some(kargs) = settings.map(|settings| settings.kargs.join(" ")).filter(|kargs| !kargs.is_empty()) {
         command.push_str(&format!("KTSTR_KARGS='{kargs}' "));

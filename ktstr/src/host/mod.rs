@@ -15,6 +15,7 @@ mod programs;
 mod progress;
 mod reason;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod schedulers;
 pub(crate) mod session;
 mod share;

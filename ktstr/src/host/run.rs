@@ -7,21 +7,19 @@ use crate::host::budget;
 use crate::host::conform;
 use crate::host::console::Log;
 use crate::host::expected::expect;
-use crate::host::failure::{FailedRun, Failure, again};
 use crate::host::judge::judge;
 use crate::host::limits;
 use crate::host::observations::Observations;
 use crate::host::phases::{Deadlines, body_limit};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::programs::GUEST_SEARCH_PATH;
-use crate::host::reason::reason;
 use crate::host::schedulers::{self, Ready};
 use crate::host::session::{self, SessionError};
 use crate::host::symbols;
 use crate::host::timers::kernel_timers;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
 use crate::scheduler::{BpfMapWrite, SchedulerSpec};
-use crate::settings::{Settings, SettingsError, runs_dir};
+use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
 use ktstr_cache::Cache;
@@ -44,7 +42,7 @@ const RAM_PER_CPU_BYTES: u64 = 16 << 20;
 
 /// Everything that can keep a test from having a machine.
 #[derive(Debug, thiserror::Error)]
-enum SetupError {
+pub(super) enum SetupError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error(transparent)]
@@ -59,51 +57,13 @@ enum SetupError {
     Program(#[source] std::io::Error),
 }
 
-/// Runs the test, as often as is wanted.
-pub(crate) fn run(spec: &TestSpec) -> Result<(), Failure> {
-    let settings = Settings::from_env();
-    let replicas = settings.as_ref().ok().and_then(|settings| settings.replicas).unwrap_or(spec.replicas);
-    let failed: Vec<FailedRun> = (0..replicas).filter_map(|replica| run_replica(spec, &settings, replica)).collect();
-    if failed.is_empty() { Ok(()) } else { Err(Failure(failed)) }
-}
-
-/// Runs it once; what comes back is no pass.
-fn run_replica(spec: &TestSpec, settings: &Result<Settings, SettingsError>, replica: u32) -> Option<FailedRun> {
-    let settings = settings.as_ref().map(|settings| settings.of_replica(replica));
-    let mut record = blank_record(spec, replica, settings.as_ref().map_or(0, |settings| settings.seed));
-    match &settings {
-        Ok(settings) => {
-            if let Err(error) = fill_record(spec, settings, &mut record) {
-                record.verdict = Verdict::Inconclusive { reason: reason(&error) };
-            }
-        }
-        Err(error) => record.verdict = Verdict::Inconclusive { reason: reason(error) },
-    }
-    conclude(spec, settings.ok().as_ref(), record)
-}
-
-/// Writes the record; what comes back is no pass.
-fn conclude(spec: &TestSpec, settings: Option<&Settings>, mut record: Record) -> Option<FailedRun> {
-    record.host.again = again(spec, settings, &record);
-    let program = std::env::current_exe().unwrap_or_default();
-    let written =
-        record.write(&runs_dir(&program).join(Settings::run_id_from_env())).map_err(|error| error.to_string());
-    let skip_allowed = settings.is_some_and(|settings| settings.skip_is_allowed(&spec.name()));
-    let verdict = match (&record.verdict, &written) {
-        (Verdict::Pass, Ok(_)) => return None,
-        (Verdict::Skip { .. }, Ok(_)) if skip_allowed => return None,
-        // A pass that nobody can look up is not one.
-        (Verdict::Pass, Err(error)) => Verdict::Inconclusive { reason: format!("cannot write the record: {error}") },
-        (other, _) => (*other).clone(),
-    };
-    Some(FailedRun { what: record.title(), verdict, again: record.host.again, record: written })
-}
-
-fn blank_record(spec: &TestSpec, replica: u32, seed: u64) -> Record {
+/// What is known of a run before it begins.
+pub(super) fn blank_record(spec: &TestSpec, replica: u32, seed: u64) -> Record {
     Record {
         version: RECORD_VERSION,
         test: spec.test().to_owned(),
         preset: spec.preset.map(str::to_owned),
+        profile: spec.profile.clone(),
         replica,
         verdict: Verdict::Inconclusive { reason: "the test did not end".to_owned() },
         failed_with: Vec::new(),
@@ -132,7 +92,11 @@ struct Parts {
     schedulers: Vec<Ready>,
 }
 
-fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
+/// Runs it, and says in the record what came of it.
+///
+/// # Errors
+/// When it has no machine.
+pub(super) fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
     give_back_large_blocks();
     let program = std::env::current_exe().map_err(SetupError::Program)?;
     let parts = gather(spec, settings, &program, record)?;

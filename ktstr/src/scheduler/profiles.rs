@@ -81,10 +81,11 @@ impl Scheduler {
 }
 
 impl TestSpec {
-    /// Arguments of its scheduler's program with these flags on: those of the scheduler, of the flags, and of the test.
-    pub fn arguments(&self, profile: &Profile) -> Vec<String> {
+    /// Arguments of its scheduler's program: those of the scheduler, of the flags that are on, and of the test.
+    pub fn arguments(&self) -> Vec<String> {
+        let of_scheduler = self.scheduler.arguments(self.profile.as_ref().unwrap_or(&Profile::default()));
         let of_test = self.extra_sched_args.iter().map(|word| (*word).to_owned());
-        self.scheduler.arguments(profile).into_iter().chain(of_test).collect()
+        of_scheduler.into_iter().chain(of_test).collect()
     }
 
     /// The profiles with which it runs: those that are `picked`, or all. A scheduler without flags has the plain one.

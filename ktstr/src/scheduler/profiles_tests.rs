@@ -80,7 +80,7 @@ fn test(scheduler: Scheduler) -> TestSpec {
 #[test]
 fn arguments_follow_each_other_from_the_scheduler_to_the_test() {
     let check = |profile: &str, expected: &str| {
-        assert_eq!(test(THREE).arguments(&profile.parse().unwrap()).join(" "), expected);
+        assert_eq!(test(THREE).with(profile.parse().ok()).arguments().join(" "), expected);
     };
     check("plain", "--own --last");
     check("llc+steal", "--own --llc --steal 2 --last");

@@ -93,11 +93,11 @@ fn of(spec: &TestSpec, scheduler: &Scheduler, number: usize) -> Result<Ready, Sc
 
 /// What a record says of a scheduler before its program is looked for.
 pub(crate) fn part(spec: &TestSpec, scheduler: &Scheduler) -> SchedulerPart {
-    let extra = spec.extra_sched_args.iter().map(|word| (*word).to_owned());
+    let is_own = scheduler.name == spec.scheduler.name;
     SchedulerPart {
         name: scheduler.name.to_owned(),
         binary: scheduler.binary.to_string(),
-        args: scheduler.arguments(&Profile::default()).into_iter().chain(extra).collect(),
+        args: if is_own { spec.arguments() } else { scheduler.arguments(&Profile::default()) },
         path: None,
         hash: None,
     }
