@@ -25,6 +25,7 @@ mod reports;
 mod reserved;
 mod ring;
 mod rt_app;
+mod schedulers;
 mod spec;
 mod topology;
 mod vmlinux;
@@ -66,6 +67,7 @@ pub const TARGETS: &[Target] = &[
     target("reserved", reserved::run, reserved::seeds),
     target("ring", ring::run, ring::seeds),
     target("rt_app", rt_app::run, rt_app::seeds),
+    target("schedulers", schedulers::run, schedulers::seeds),
     target("spec", spec::run, spec::seeds),
     target("topology", topology::run, topology::seeds),
     target("vmlinux", vmlinux::run, vmlinux::seeds),

@@ -3,6 +3,7 @@
 use crate::gauntlet::Gauntlet;
 use crate::guest::{kargs, sysctls};
 use crate::machine::{self, MachineAttrs};
+use crate::under_test::UnderTest;
 use crate::values::{Given, boolean, count, counts, flags, matrix, names, positive, text};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
@@ -18,6 +19,7 @@ pub(crate) struct Attrs {
     pub(crate) gauntlet: Gauntlet,
     /// The scheduler under test: an expression.
     pub(crate) scheduler: Option<TokenStream>,
+    pub(crate) under_test: UnderTest,
     /// Other fields of `TestSpec`.
     pub(crate) spec: Fields,
     /// Fields of `Assert`.
@@ -29,7 +31,9 @@ pub(crate) type Fields = Vec<(Ident, TokenStream)>;
 
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
                      memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, programs, \
-                     kargs, sysctls, scheduler, required_flags, excluded_flags, replicas, expect_err, not_starved, isolation, max_gap_ms, max_spread_pct, \
+                     kargs, sysctls, scheduler, schedulers, extra_sched_args, watchdog_timeout_s, required_flags, \
+                     excluded_flags, bpf_map_write, auto_repro, replicas, expect_err, not_starved, isolation, \
+                     max_gap_ms, max_spread_pct, \
                      max_throughput_cv, min_work_rate, max_p99_wake_latency_ns, max_wake_latency_cv, \
                      min_iteration_rate, max_migration_ratio, weight_proportional, quota_respected, work_conserving, \
                      gauntlet, min_llcs, max_llcs, min_cpus, max_cpus, min_numa_nodes, max_numa_nodes, requires_smt";
@@ -57,12 +61,14 @@ impl Attrs {
             let known = attrs.set_machine(&name, &pair.value)?
                 || attrs.set_run(&name, pair)?
                 || attrs.set_assert(&name, pair)?
+                || attrs.under_test.set(&name, pair)?
                 || attrs.gauntlet.set(&name, pair)?;
             if !known {
                 return Err(Error::new(pair.path.span(), format!("unknown attribute; the known ones are: {KNOWN}")));
             }
             seen.push(name);
         }
+        attrs.under_test.check(attrs.scheduler.is_some())?;
         machine::check(&attrs.machine, span)?;
         attrs.gauntlet.check(&attrs.machine, span)?;
         Ok(attrs)

@@ -71,13 +71,15 @@ fn spec(attrs: &Attrs) -> TokenStream {
     let topology = topology(attrs);
     let of_machine = sets(&of_machine(&attrs.machine));
     let (of_spec, of_assert) = (sets(&attrs.spec), sets(&attrs.assert));
-    let declared = attrs.scheduler.as_ref().map(|given| quote!(const SCHEDULER: ::ktstr::Scheduler = #given;));
-    let scheduler = attrs.scheduler.as_ref().map(|_| quote!(spec.scheduler = SCHEDULER;));
+    let of_scheduler = attrs.under_test.sets();
+    let declared = attrs.scheduler.as_ref().map(|given| quote!(const __SCHEDULER: ::ktstr::Scheduler = #given;));
+    let scheduler = attrs.scheduler.as_ref().map(|_| quote!(spec.scheduler = __SCHEDULER;));
     quote! {
         #declared
         #[allow(unused_mut)]
         let mut spec = ::ktstr::TestSpec::new(PATH, #topology);
         #scheduler
+        #(#of_scheduler)*
         #(spec.#of_machine)*
         #(spec.#of_spec)*
         #(spec.assert.#of_assert)*
@@ -102,7 +104,7 @@ fn topology(attrs: &Attrs) -> TokenStream {
         return topology;
     }
     quote! {
-        match SCHEDULER.topology {
+        match __SCHEDULER.topology {
             ::std::option::Option::Some(topology) => topology,
             ::std::option::Option::None => #topology,
         }

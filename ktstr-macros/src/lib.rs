@@ -6,6 +6,7 @@ mod gauntlet;
 mod guest;
 mod machine;
 mod scheduler;
+mod under_test;
 mod values;
 
 use proc_macro::TokenStream;
@@ -34,6 +35,11 @@ use syn::{DeriveInput, ItemFn, parse_macro_input};
 /// | `scheduler = SCHEDULER` | the scheduler under test, a constant `Scheduler`; where the test says nothing of LLCs, cores, threads and nodes, its machine is that of the scheduler | EEVDF |
 /// | `required_flags = [FLAG, …]` | flags of the scheduler that are on, by their names or as variants of the enum that derives it: the test runs with each set of flags that has them, all that these require, and none of the excluded ones | none |
 /// | `excluded_flags = [FLAG, …]` | flags of the scheduler that are off | none |
+/// | `schedulers = [SCHEDULER, …]` | further ones, which the scenario may switch to by their names | none |
+/// | `extra_sched_args = ["WORD", …]` | arguments of the scheduler's program, after all others | none |
+/// | `watchdog_timeout_s = N` | the kernel takes a runnable task for stalled after so many seconds, 30 at most | what the scheduler says |
+/// | `bpf_map_write = WRITE`, or `[WRITE, …]` | what is written into its maps and when, constants `BpfMapWrite` | nothing |
+/// | `auto_repro = BOOL` | a crash of the scheduler is run again with probes along its path | false |
 /// | `expect_err = "TEXT"` | the test passes if it fails, and with this in what it says | it must not fail |
 /// | `not_starved`, `isolation`, `quota_respected`, `work_conserving` `= BOOL` | assertions, see `Assert` | `Assert::defaults()` |
 /// | `max_gap_ms`, `max_p99_wake_latency_ns` `= N` | as above, whole numbers | |

@@ -3,7 +3,7 @@
 use crate::host::failure::{FailedRun, Failure};
 use crate::host::run::default_memory_bytes;
 use crate::record::variant_name;
-use crate::scheduler::{Profile, ProfileError};
+use crate::scheduler::{Profile, ProfileError, Scheduler};
 use crate::settings::Settings;
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
@@ -110,10 +110,15 @@ fn features(spec: &TestSpec) -> Vec<String> {
         ("memory", spec.memory_mb.is_some()),
         ("replicas", spec.replicas > 1),
         ("fails", spec.expect_err.is_some()),
+        ("scheduler arguments", !spec.extra_sched_args.is_empty()),
+        ("a watchdog timeout", spec.watchdog_timeout_s.is_some()),
+        ("BPF map writes", !spec.bpf_map_write.is_empty()),
+        ("several schedulers", !spec.schedulers.is_empty()),
         ("longer than 5 s", spec.duration_s > 5.0),
     ];
     let flags = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(feature, _)| feature.to_owned());
-    set.chain(flags).chain([format!("{} workers in a cgroup", spec.workers_per_cgroup)]).collect()
+    let scheduler = (spec.scheduler != Scheduler::EEVDF).then(|| format!("scheduler {}", spec.scheduler.name));
+    set.chain(flags).chain(scheduler).chain([format!("{} workers in a cgroup", spec.workers_per_cgroup)]).collect()
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@ use crate::assert::{AssertResult, PhaseReports};
 use crate::facts::{CgroupFacts, CpuFacts};
 use crate::guest::{Frame, Outcome};
 use crate::host::console::{Console, Log, last_lines};
-use crate::host::session::Reports;
+use crate::host::schedulers::classify;
+use crate::host::session::{Reports, Schedulers};
 use crate::stimulus::{Stimulus, StimulusKind};
 use crate::verdict::Finding;
+use ktstr_wire::message::decode;
+use ktstr_wire::scheduler::SchedulerEvent;
 use ktstr_workload::{Gap, Progress, RunSegment, WorkerReport};
 use std::time::Duration;
 
@@ -34,6 +37,19 @@ pub fn reports(bytes: &[u8]) -> usize {
         }
     }
     frames.filter(|frame| reports.take(frame).is_err()).count()
+}
+
+/// What an agent tells of schedulers, each event behind its length in two bytes; tells how many findings come of it.
+pub fn schedulers(mut bytes: &[u8]) -> usize {
+    let mut schedulers = Schedulers::default();
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let (event, rest) = rest.split_at(rest.len().min(u16::from_le_bytes(*length).into()));
+        if let Ok(event) = decode::<SchedulerEvent>(event) {
+            let _ = schedulers.take(event);
+        }
+        bytes = rest;
+    }
+    schedulers.into_runs().iter().map(|run| classify(run, None).findings.len()).sum()
 }
 
 /// A frame of each sort, as [`reports`] takes them.

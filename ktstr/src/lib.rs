@@ -54,7 +54,7 @@ pub use record::{test_name, variant_name};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
 pub use scheduler::{
     BpfMapWrite, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile, ProfileError, Profiles, ProgramRun,
-    Scheduler, SchedulerPart, SchedulerRun, SchedulerSpec,
+    Scheduler, SchedulerClass, SchedulerExit, SchedulerPart, SchedulerRun, SchedulerSpec,
 };
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;

@@ -42,6 +42,8 @@ pub struct TestSpec {
     pub sysctls: &'static [(&'static str, &'static str)],
     /// The scheduler under test.
     pub scheduler: Scheduler,
+    /// Further ones, which the scenario may switch to.
+    pub schedulers: &'static [Scheduler],
     /// Arguments of the scheduler's program, after all others.
     pub extra_sched_args: &'static [&'static str],
     /// The kernel takes a task for stalled that is runnable for so many seconds and does not run, instead of after what the
@@ -84,6 +86,7 @@ impl TestSpec {
             kargs: &[],
             sysctls: &[],
             scheduler: Scheduler::EEVDF,
+            schedulers: &[],
             extra_sched_args: &[],
             watchdog_timeout_s: None,
             required_flags: &[],

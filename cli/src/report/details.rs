@@ -1,6 +1,6 @@
 //! All there is to see of one record.
 
-use super::{histogram, timeline, workers};
+use super::{histogram, schedulers, timeline, workers};
 use crate::runs::Entry;
 use crate::units;
 use ktstr::{Finding, Record, Stimulus, Verdict};
@@ -17,6 +17,7 @@ pub(super) fn render(entry: &Entry) -> Markup {
     html! {
         (verdict(&record.verdict))
         (expected(&record.failed_with))
+        (schedulers::render(record))
         h3 { "What ran where" }
         (timeline::render(record))
         (stimuli(&record.guest.stimuli))
@@ -83,7 +84,8 @@ fn stimuli(stimuli: &[Stimulus]) -> Markup {
     }
 }
 
-fn tail(name: &str, text: &str) -> Markup {
+/// The last lines of a text.
+pub(super) fn tail(name: &str, text: &str) -> Markup {
     let text = text.trim();
     let lines: Vec<&str> = text.lines().collect();
     let left_out = lines.len().saturating_sub(CONSOLE_LINES);
@@ -135,5 +137,6 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
     let load = host.load_1m.map(|load| ("host load", format!("{load:.2} over the minute before")));
     let waits: u64 = host.vcpu_clocks.iter().map(|clock| clock.wait_ns).sum();
     let waits = ("vCPUs waited", format!("{} for the host's CPUs, together", units::duration(waits as f64)));
-    always.into_iter().chain(kernel).chain(config).chain(images).chain(load).chain([waits]).collect()
+    let scheduler = schedulers::identity(&record.scheduler);
+    always.into_iter().chain(scheduler).chain(kernel).chain(config).chain(images).chain(load).chain([waits]).collect()
 }

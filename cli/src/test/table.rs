@@ -1,19 +1,36 @@
 //! Records as text for a person.
 
-use ktstr::{Record, Verdict};
+use ktstr::{Record, SchedulerClass, SchedulerPart, Verdict};
 
-const HEAD: [&str; 16] = [
-    "test", "preset", "profile", "replica", "seed", "verdict", "topology", "kernel", "accel", "resolve", "pack",
-    "boot", "ready", "run", "teardown", "total",
+const HEAD: [&str; 17] = [
+    "test",
+    "preset",
+    "profile",
+    "replica",
+    "seed",
+    "scheduler",
+    "verdict",
+    "topology",
+    "kernel",
+    "accel",
+    "resolve",
+    "pack",
+    "boot",
+    "ready",
+    "run",
+    "teardown",
+    "total",
 ];
 /// Columns from here on are numbers.
-const FIRST_NUMBER: usize = 9;
+const FIRST_NUMBER: usize = 10;
 /// What stands for a thing that there is not.
 const UNKNOWN: &str = "-";
 /// The machine, if it is not the declared one, and the profile, if its scheduler has flags.
 const NAMED: std::ops::Range<usize> = 1..3;
 /// Columns that are left out where they tell no record from another: replica and seed.
 const COUNTED: std::ops::Range<usize> = 3..5;
+/// The scheduler under test, if it is not the kernel's own.
+const SCHEDULER: usize = 5;
 
 /// One line for each record below a line of headings; times are in seconds.
 pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
@@ -26,7 +43,7 @@ pub(super) fn render<'a>(records: impl Iterator<Item = &'a Record>) -> String {
     let widths: [usize; HEAD.len()] = std::array::from_fn(width);
     let tells = |column: usize| rows[1..].iter().any(|row| row[column] != rows[1][column]);
     let shown: [bool; HEAD.len()] = std::array::from_fn(|column| match column {
-        column if NAMED.contains(&column) => rows[1..].iter().any(|row| row[column] != UNKNOWN),
+        column if NAMED.contains(&column) || column == SCHEDULER => rows[1..].iter().any(|row| row[column] != UNKNOWN),
         column => !COUNTED.contains(&column) || tells(column),
     });
     let mut text = String::new();
@@ -53,6 +70,7 @@ fn row(record: &Record) -> [String; HEAD.len()] {
         record.profile.as_ref().map_or_else(unknown, ToString::to_string),
         record.replica.to_string(),
         record.seed.to_string(),
+        scheduler(record),
         record.verdict.word().to_owned(),
         record.machine.topology.to_string(),
         record.kernel.as_ref().map_or_else(unknown, |kernel| kernel.release.clone()),
@@ -65,6 +83,16 @@ fn row(record: &Record) -> [String; HEAD.len()] {
         seconds(time.teardown_ms),
         seconds(time.total_ms()),
     ]
+}
+
+/// The scheduler under test and, where one that was started ended badly, how.
+fn scheduler(record: &Record) -> String {
+    let runs = &record.guest.schedulers;
+    if runs.is_empty() && record.scheduler == SchedulerPart::default() {
+        return UNKNOWN.to_owned();
+    }
+    let bad = runs.iter().map(|run| run.exit.class).find(|class| *class != SchedulerClass::Clean);
+    bad.map_or_else(|| record.scheduler.name.clone(), |class| format!("{}: {class}", record.scheduler.name))
 }
 
 /// What there is to say about a record that is no pass.
@@ -88,7 +116,7 @@ pub(super) fn accelerators<'a>(records: impl Iterator<Item = &'a Record>) -> Vec
 mod tests {
     use super::*;
     use crate::runs::tests::record;
-    use ktstr::Finding;
+    use ktstr::{Finding, SchedulerExit, SchedulerRun};
 
     #[test]
     fn columns_line_up() {
@@ -120,6 +148,24 @@ b              Fail     1,1,2,1   7.3.4   tcg       0.00  0.00  1.50   0.00  2.0
         assert!(text.contains("a     tiny-1llc  1        77    Pass"), "{text}");
         let with = Record { profile: Some("llc+steal".parse().unwrap()), ..record("a", Verdict::Pass) };
         assert_eq!(head(&[with, record("b", Verdict::Pass)]), "test  profile  ");
+    }
+
+    #[test]
+    fn a_scheduler_is_shown_where_there_is_one() {
+        let exit = SchedulerExit { class: SchedulerClass::Stalled, ..SchedulerExit::default() };
+        let mut with = record("a", Verdict::Pass);
+        with.scheduler.name = "qmap".to_owned();
+        let mut stalled = with.clone();
+        stalled.guest.schedulers.push(SchedulerRun { exit, ..SchedulerRun::default() });
+        let text = render([record("a", Verdict::Pass), with, stalled].iter());
+        assert!(text.starts_with("test  scheduler                  verdict"), "{text}");
+        for row in [
+            "a     -                          Pass",
+            "a     qmap                       Pass",
+            "qmap: runnable task stall",
+        ] {
+            assert!(text.contains(row), "{row} is not in {text}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The test binary inside the guest.
 
 mod frame;
+mod schedulers;
 mod sysctl;
 
 pub(crate) use frame::{Frame, Outcome, Reporter};
+pub(crate) use schedulers::{Known, Named, Schedulers, at_once};
 
 use crate::assert::AssertResult;
 use crate::ctx::{Ctx, RunContext};

@@ -32,7 +32,12 @@ fn is_for(reason: &str, finding: &Finding) -> bool {
 }
 
 fn is_of_test(finding: &Finding, seen: &Observations) -> bool {
-    matches!(&seen.outcome, Some(Outcome::Finished(result)) if result.findings.contains(finding))
+    match &seen.outcome {
+        Some(Outcome::Finished(result)) => result.findings.contains(finding),
+        // A body that cannot go on without what failed says so.
+        Some(Outcome::Error(_)) => finding.asserted == "body_succeeds",
+        _ => false,
+    }
 }
 
 #[cfg(test)]

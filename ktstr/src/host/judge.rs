@@ -18,12 +18,17 @@ const SHOWN_DIFFERENCES: usize = 4;
 
 /// What the observations come to.
 pub(crate) fn judge(seen: &Observations) -> Verdict {
-    let mut found = seen.console.findings.clone();
-    let of_test = outcome_findings(seen);
+    // A scheduler that went wrong is why workers fared badly, and what it did comes first.
+    let of_test = [seen.scheduler_findings.clone(), outcome_findings(seen)].concat();
     let mut doubts = machine_doubts(seen, &of_test);
-    if doubts.is_empty() {
-        found.extend(of_test);
-    }
+    let on_console = seen.console.findings.iter().cloned();
+    let found: Vec<Finding> = match doubts.is_empty() {
+        true => {
+            let (of_scheduler, of_body) = of_test.split_at(seen.scheduler_findings.len());
+            of_scheduler.iter().cloned().chain(on_console).chain(of_body.iter().cloned()).collect()
+        }
+        false => on_console.collect(),
+    };
     let (by_host, found): (Vec<Finding>, Vec<Finding>) =
         found.into_iter().partition(|finding| is_by_host(finding, seen));
     if !found.is_empty() {
@@ -140,6 +145,7 @@ fn run_doubts(seen: &Observations) -> Vec<String> {
     let mut doubts = Vec::new();
     doubts.extend(seen.faults.iter().map(|fault| format!("in the guest: {fault}")));
     doubts.extend(seen.breaches.iter().cloned());
+    doubts.extend(seen.scheduler_doubts.iter().cloned());
     if seen.dropped_frames > 0 {
         doubts.push(format!("the guest gave up {} frames because the ring was full", seen.dropped_frames));
     }
@@ -269,6 +275,32 @@ mod tests {
             "Fail",
             "kernel BUG",
         );
+    }
+
+    #[test]
+    fn a_scheduler_that_fails_comes_first() {
+        let stall = || Finding::new("scheduler_serves", "runnable task stall");
+        let gap = AssertResult { findings: vec![Finding::new("max_gap_ms", "5 s")], ..AssertResult::default() };
+        check(
+            |seen| {
+                seen.scheduler_findings.push(stall());
+                seen.console = ConsoleSeen::of("[ 1.0] BUG: bad\n");
+                seen.outcome = Some(Outcome::Finished(gap));
+            },
+            "Fail",
+            "Fail\n  scheduler_serves: runnable task stall\n  kernel_healthy: kernel BUG on the console\n    [ 1.0] BUG: bad\n  max_gap_ms",
+        );
+        check(
+            |seen| {
+                // Without it, nothing was started.
+                *seen =
+                    Observations { hello: seen.hello.take(), machine: seen.machine.take(), ..Observations::default() };
+                seen.scheduler_findings.push(Finding::new("scheduler_loads", "rejected"));
+            },
+            "Fail",
+            "scheduler_loads: rejected",
+        );
+        check(|seen| seen.scheduler_doubts.push("not told".to_owned()), "Inconclusive", "not told");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::host::share::HostShare;
 use crate::record::TimeSplit;
 use crate::scheduler::SchedulerRun;
 use crate::stimulus::Stimulus;
+use crate::verdict::Finding;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Exit, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, MachineReport};
@@ -25,6 +26,10 @@ pub(crate) struct Observations {
     pub(crate) faults: Vec<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) schedulers: Vec<SchedulerRun>,
+    /// What these did that none may.
+    pub(crate) scheduler_findings: Vec<Finding>,
+    /// What cannot be told of them.
+    pub(crate) scheduler_doubts: Vec<String>,
     pub(crate) stimuli: Vec<Stimulus>,
     pub(crate) output: String,
     pub(crate) console: ConsoleSeen,

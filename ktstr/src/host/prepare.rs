@@ -3,7 +3,7 @@
 use crate::host::agent::{AGENT, AGENT_STAMP};
 use crate::host::programs::{self, MissingProgram};
 use crate::host::progress::Bar;
-use crate::host::schedulers::{Ready, SCHED_EXT_OPTIONS, SchedulerError};
+use crate::host::schedulers::{self, Ready, SCHED_EXT_OPTIONS, SchedulerError};
 use crate::spec::TestSpec;
 use ktstr_cache::Cache;
 use ktstr_initramfs::{Image, ImageSpec};
@@ -93,16 +93,20 @@ pub(crate) fn kernel(cache: &Cache, spec: &str, test: &TestSpec) -> Result<Kerne
     let kernel = Kernels::new(cache.clone()).resolve(&parsed, &Bar::default()).map_err(failed)?;
     // Where the configuration is unknown, the guest itself tells what it lacks.
     if kernel.meta.config_hash.is_some() {
-        let for_scheduler = if test.scheduler.binary.is_program() { SCHED_EXT_OPTIONS } else { &[] };
+        let for_scheduler = if has_sched_ext(test) { SCHED_EXT_OPTIONS } else { &[] };
         kernel.require(&[REQUIRED_OPTIONS, for_scheduler].concat()).map_err(failed)?;
     }
-    match kernel.meta.btf.complaint().filter(|_| test.scheduler.binary.is_program()) {
+    match kernel.meta.btf.complaint().filter(|_| has_sched_ext(test)) {
         Some(complaint) => {
             let release = kernel.meta.release.clone();
             Err(PrepareError::Btf { release, scheduler: test.scheduler.name, complaint })
         }
         None => Ok(kernel),
     }
+}
+
+fn has_sched_ext(test: &TestSpec) -> bool {
+    schedulers::wanted(test).any(|scheduler| scheduler.binary.is_program())
 }
 
 /// The boot image: the agent and nothing else.

@@ -2,7 +2,7 @@
 
 use crate::assert::Assert;
 use crate::ctx::RunContext;
-use crate::guest::{CGROUP_PARENT, Outcome};
+use crate::guest::{Known, Named, Outcome};
 use crate::host::budget;
 use crate::host::conform;
 use crate::host::console::Log;
@@ -13,12 +13,12 @@ use crate::host::observations::Observations;
 use crate::host::phases::{Deadlines, body_limit};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::programs::GUEST_SEARCH_PATH;
-use crate::host::schedulers::{self, Ready};
+use crate::host::schedulers::{self, Patience, Ready};
 use crate::host::session::{self, SessionError};
 use crate::host::symbols;
 use crate::host::timers::kernel_timers;
 use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
-use crate::scheduler::{BpfMapWrite, SchedulerSpec};
+use crate::scheduler::{BpfMapWrite, Scheduler, SchedulerSpec};
 use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
@@ -150,7 +150,7 @@ fn run_machine(
         machine: spec.machine(default_memory_bytes(spec, reserved_bytes)),
         reserved_bytes,
         timers: kernel_timers(kernel),
-        kargs: spec.kargs.iter().map(|word| (*word).to_owned()).chain(settings.kargs.clone()).collect(),
+        kargs: kargs(spec, settings),
         seed: settings.seed,
         accel: *accel,
         placement: None,
@@ -172,6 +172,7 @@ fn run_machine(
     if let Some(report) = &seen.machine {
         seen.differences = conform::differences(&config.machine, &config.ram_layout()?, report);
     }
+    schedulers::settle(&mut seen, spec);
     if let Some(complaint) = seen.placement.as_ref().and_then(Report::complaint) {
         budget::say(&complaint);
     }
@@ -216,9 +217,10 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig, schedulers: &[
         seed: settings.seed,
         duration_ns: (spec.duration_s * 1e9) as u64,
         workers_per_cgroup: spec.workers_per_cgroup,
-        cgroup_parent: spec.scheduler.cgroup_parent.unwrap_or(CGROUP_PARENT).to_owned(),
-        sysctls: spec.sysctls.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        assert: spec.assert,
+        cgroup_parent: spec.scheduler.parent().to_owned(),
+        sysctls: sysctls(spec),
+        schedulers: known(spec),
+        assert: spec.assert.over(spec.scheduler.assert),
         defaults: Assert::defaults(config.accel),
     };
     let name = spec.name();
@@ -239,9 +241,31 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig, schedulers: &[
     }
 }
 
+/// The schedulers in the order in which the agent gets them.
+fn known(spec: &TestSpec) -> Known {
+    let named =
+        |scheduler: &Scheduler| Named { name: scheduler.name.to_owned(), is_program: scheduler.binary.is_program() };
+    let schedulers = schedulers::wanted(spec).map(named).collect();
+    Known { schedulers, first: (spec.scheduler.binary != SchedulerSpec::None).then_some(0) }
+}
+
+/// The scheduler's, the test's, and those of the environment: of several that contradict each other the last holds.
+fn kargs(spec: &TestSpec, settings: &Settings) -> Vec<String> {
+    let declared = spec.scheduler.kargs.iter().chain(spec.kargs).map(|word| (*word).to_owned());
+    declared.chain(settings.kargs.clone()).collect()
+}
+
+/// The scheduler's and the test's, each setting once.
+fn sysctls(spec: &TestSpec) -> Vec<(String, String)> {
+    let is_own = |name: &str| spec.sysctls.iter().any(|(own, _)| *own == name);
+    let of_scheduler = spec.scheduler.sysctls.iter().filter(|(name, _)| !is_own(name));
+    of_scheduler.chain(spec.sysctls).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 /// Time for each phase. KVM guests boot in a second or two, and in a nested machine in many.
 fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
     let cpus = u64::from(spec.topology.cpus());
+    let patience = Patience::of(spec);
     let boot_s = match accel {
         Chosen::Kvm => 60 + cpus,
         Chosen::Tcg => 60 + 2 * cpus,
@@ -249,15 +273,15 @@ fn deadlines(spec: &TestSpec, settings: &Settings, accel: Chosen) -> Deadlines {
     Deadlines {
         boot: settings.boot_timeout.unwrap_or(Duration::from_secs(boot_s)),
         hello: settings.boot_timeout.unwrap_or(Duration::from_secs(60)),
-        ready: Duration::from_secs(60),
+        ready: Duration::from_secs(60) + patience.load,
         // As long again for the agent to notice, to dump and to report.
-        scenario: limit(spec, accel) * 2,
-        teardown: Duration::from_secs(60),
+        scenario: limit(spec, accel) * 2 + patience.end,
+        teardown: Duration::from_secs(60) + patience.end,
     }
 }
 
 fn limit(spec: &TestSpec, accel: Chosen) -> Duration {
-    body_limit(Duration::from_secs_f64(spec.duration_s), spec.topology.cpus(), accel)
+    body_limit(Duration::from_secs_f64(spec.duration_s), spec.topology.cpus(), accel) + Patience::of(spec).body
 }
 
 /// The file for the console, beside where the record goes.

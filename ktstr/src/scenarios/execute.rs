@@ -42,7 +42,7 @@ pub fn execute_steps_with(ctx: &Ctx, steps: Vec<Step>, checks: &Checks) -> Resul
         machine: ctx.machine(),
         duration: ctx.duration(),
         workers_per_cgroup: ctx.workers_per_cgroup(),
-        world: World::new(cpus, removable),
+        world: World::new(cpus, removable).with_schedulers(ctx.schedulers().known()),
     };
     let (reports, phases) = run(ctx, &plan(&steps, around)?)?;
     Ok(checks.check_phases(reports, phases))

@@ -1,5 +1,7 @@
 //! What can be done to cgroups, workers and CPUs while a scenario runs.
 
+use crate::scheduler::{BpfMapWrite, MapWriteText};
+use ktstr_wire::scheduler::TimedMapWrite;
 use ktstr_workload::{AffinityKind, CgroupDef, CpuMax, CpusetSpec, SchedPolicy, Work};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -117,6 +119,20 @@ pub enum Op {
         /// Its number.
         cpu: u32,
     },
+    /// Stops the scheduler that runs, and starts another one of the test's. The one that runs can be named, too.
+    SwitchScheduler {
+        /// Its name, as `scheduler` or `schedulers` of the test has it.
+        scheduler: String,
+    },
+    /// Stops the scheduler that runs and starts it again.
+    RestartScheduler,
+    /// Stops the scheduler that runs: the kernel's own has all tasks then.
+    StopScheduler,
+    /// Writes into a BPF map of the scheduler that runs.
+    WriteMap {
+        /// What, and where.
+        write: TimedMapWrite,
+    },
 }
 
 /// Short forms of the variants.
@@ -216,6 +232,16 @@ impl Op {
         Self::CpuOnline { cpu }
     }
 
+    /// [`Op::SwitchScheduler`].
+    pub fn switch_scheduler(scheduler: impl Into<String>) -> Self {
+        Self::SwitchScheduler { scheduler: scheduler.into() }
+    }
+
+    /// [`Op::WriteMap`], at once: a write that has a time of its own is refused.
+    pub fn write_map(write: &BpfMapWrite) -> Self {
+        Self::WriteMap { write: write.timed() }
+    }
+
     /// What makes a declared cgroup: its making, its limits, its workers.
     pub(super) fn of_def(def: &CgroupDef) -> Vec<Self> {
         let name = def.name();
@@ -257,6 +283,10 @@ impl fmt::Display for Op {
             Self::Thaw { cgroup } => write!(f, "Thaw {cgroup}"),
             Self::CpuOffline { cpu } => write!(f, "CpuOffline {cpu}"),
             Self::CpuOnline { cpu } => write!(f, "CpuOnline {cpu}"),
+            Self::SwitchScheduler { scheduler } => write!(f, "SwitchScheduler {scheduler}"),
+            Self::RestartScheduler => f.write_str("RestartScheduler"),
+            Self::StopScheduler => f.write_str("StopScheduler"),
+            Self::WriteMap { write } => write!(f, "WriteMap {}", MapWriteText(&write.write)),
         }
     }
 }

@@ -132,6 +132,10 @@ impl<'a> Stage<'a> {
             }
             Op::CpuOffline { cpu } => self.hotplug.take_offline(*cpu)?,
             Op::CpuOnline { cpu } => self.hotplug.bring_online(*cpu)?,
+            Op::SwitchScheduler { scheduler } => self.ctx.schedulers().switch(scheduler)?,
+            Op::RestartScheduler => self.ctx.schedulers().restart()?,
+            Op::StopScheduler => self.ctx.schedulers().stop()?,
+            Op::WriteMap { write } => self.ctx.schedulers().write(&write.write)?,
         }
         Ok(())
     }

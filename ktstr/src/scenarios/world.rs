@@ -1,7 +1,9 @@
 //! What a scenario will find when it gets to an op, worked out before anything starts.
 
+use crate::guest::{Known, Named};
 use crate::scenarios::op::Op;
 use ktstr_wire::CpuSet;
+use ktstr_wire::scheduler::TimedMapWrite;
 use ktstr_workload::CpuMax;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -92,6 +94,21 @@ pub enum Refused {
         /// What it takes.
         allowed: &'static str,
     },
+    /// No such scheduler was packed.
+    #[error("{0}")]
+    NoSuchScheduler(String),
+    /// Nothing would be done.
+    #[error("no scheduler of the test runs then")]
+    NoScheduler,
+    /// Only programs have maps.
+    #[error("the scheduler {scheduler}, which runs then, is part of the kernel and has no maps")]
+    NoMaps {
+        /// The scheduler.
+        scheduler: String,
+    },
+    /// An op has its time by its place.
+    #[error("an op is done when its turn comes: leave out `after`")]
+    TimedWrite,
     /// A part of the machine that it does not have.
     #[error("{0}")]
     NoCpus(String),
@@ -106,6 +123,9 @@ pub(super) struct World {
     /// Those that the kernel can take offline.
     removable: CpuSet,
     offline: CpuSet,
+    schedulers: Known,
+    /// The number of the scheduler that runs.
+    running: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -120,6 +140,11 @@ impl World {
     /// A machine with these CPUs, all online, of which the kernel can take some offline.
     pub(super) fn new(cpus: CpuSet, removable: CpuSet) -> Self {
         Self { cpus, removable, ..Self::default() }
+    }
+
+    /// The same with schedulers, of which the first runs.
+    pub(super) fn with_schedulers(self, known: &Known) -> Self {
+        Self { running: known.first, schedulers: known.clone(), ..self }
     }
 
     /// The same after `op`, whose numbers of workers are all given.
@@ -149,6 +174,22 @@ impl World {
             Op::Thaw { cgroup } => self.get_mut(cgroup).map(|cgroup| cgroup.frozen = false),
             Op::CpuOffline { cpu } => self.take_offline(*cpu),
             Op::CpuOnline { cpu } => self.bring_online(*cpu),
+            Op::SwitchScheduler { scheduler } => {
+                self.running = Some(self.schedulers.number(scheduler).map_err(Refused::NoSuchScheduler)?);
+                Ok(())
+            }
+            Op::RestartScheduler => self.running.map(drop).ok_or(Refused::NoScheduler),
+            Op::StopScheduler => self.running.take().map(drop).ok_or(Refused::NoScheduler),
+            Op::WriteMap { write } => self.write_map(write),
+        }
+    }
+
+    fn write_map(&self, write: &TimedMapWrite) -> Result<(), Refused> {
+        let number = self.running.ok_or(Refused::NoScheduler)? as usize;
+        match self.schedulers.schedulers.get(number) {
+            Some(Named { name, is_program: false }) => Err(Refused::NoMaps { scheduler: name.clone() }),
+            _ if write.after_ns > 0 => Err(Refused::TimedWrite),
+            _ => Ok(()),
         }
     }
 
@@ -263,7 +304,9 @@ fn within<T: PartialOrd + Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheduler::BpfMapWrite;
     use ktstr_workload::Work;
+    use std::time::Duration;
 
     fn check(ops: &[Op], expected: &str) {
         let mut world = World::new((0..3).collect(), [1, 2].into_iter().collect());
@@ -320,6 +363,26 @@ mod tests {
             &[Op::cpu_offline(1), Op::cpu_offline(2), Op::cpu_offline(0)],
             "CPU 0 is the only one that is online then",
         );
+    }
+
+    #[test]
+    fn schedulers_are_there_when_they_are_named() {
+        let named = |name: &str, is_program| Named { name: name.to_owned(), is_program };
+        let known = Known { schedulers: vec![named("one", true), named("two", false)], first: Some(0) };
+        let check = |ops: &[Op], expected: &str| {
+            let mut world = World::default().with_schedulers(&known);
+            let done: Result<(), Refused> = ops.iter().try_for_each(|op| world.apply(op));
+            assert_eq!(done.map_or_else(|refused| refused.to_string(), |()| String::new()), expected, "{ops:?}");
+        };
+        let write = BpfMapWrite::variable("x", &[1]);
+        let (switch, write_now) = (Op::switch_scheduler, Op::write_map(&write));
+        check(&[write_now.clone(), switch("two"), Op::RestartScheduler, Op::StopScheduler, switch("one")], "");
+        check(&[switch("six")], "there is no scheduler \"six\" among one, two: add it by `schedulers`");
+        check(&[Op::StopScheduler, Op::RestartScheduler], "no scheduler of the test runs then");
+        check(&[Op::StopScheduler, write_now.clone()], "no scheduler of the test runs then");
+        check(&[switch("two"), write_now], "the scheduler two, which runs then, is part of the kernel and has no maps");
+        let later = Op::write_map(&write.after(Duration::from_secs(1)));
+        check(&[later], "an op is done when its turn comes: leave out `after`");
     }
 
     #[test]

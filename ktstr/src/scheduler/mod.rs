@@ -1,19 +1,23 @@
 //! Schedulers under test, as a test declares them.
 
+mod exit;
 mod flags;
 mod map_write;
 mod profiles;
 mod run;
 mod spec;
 
+pub use exit::{SchedulerClass, SchedulerExit};
 pub(crate) use flags::declare;
 pub use flags::{Flag, Profile, ProfileError};
 pub use map_write::BpfMapWrite;
+pub(crate) use map_write::MapWriteText;
 pub use profiles::{MAX_PROFILES, Profiles};
 pub use run::{EnabledSpan, KernelLine, MapWritten, ProgramRun, SchedulerPart, SchedulerRun};
 pub use spec::SchedulerSpec;
 
 use crate::assert::Assert;
+use crate::guest::CGROUP_PARENT;
 use ktstr_wire::Topology;
 
 /// A scheduler under test. It is plain data, made once and named by `#[ktstr_test(scheduler = …)]`:
@@ -145,6 +149,11 @@ impl Scheduler {
     pub const fn assert(mut self, assert: Assert) -> Self {
         self.assert = assert;
         self
+    }
+
+    /// The parent of its tests' cgroups, relative to the root of the hierarchy.
+    pub(crate) fn parent(&self) -> &'static str {
+        self.cgroup_parent.map_or(CGROUP_PARENT, |path| path.trim_matches('/'))
     }
 
     /// The same with flags, of which valid sets are its profiles.

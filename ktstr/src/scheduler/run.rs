@@ -1,5 +1,6 @@
 //! What a record says of a scheduler and of its runs.
 
+use super::exit::SchedulerExit;
 use ktstr_wire::scheduler::{ProgramLoad, SchedulerEnd};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -39,9 +40,12 @@ pub struct SchedulerRun {
     pub enabled: Vec<EnabledSpan>,
     /// How it ended; `None` when that was not told.
     pub end: Option<SchedulerEnd>,
+    /// What that came to.
+    #[serde(default)]
+    pub exit: SchedulerExit,
     /// Its standard output; a flood's middle is left out, here and below.
     pub stdout: String,
-    /// Its standard error.
+    /// Its standard error, without the dump that is in `exit`.
     pub stderr: String,
     /// What the kernel logged meanwhile.
     pub kernel: Vec<KernelLine>,
@@ -60,6 +64,16 @@ impl SchedulerRun {
     /// How long it took from its start until the kernel had enabled it.
     pub fn load_ns(&self) -> Option<u64> {
         self.enabled.first().map(|span| span.from_ns.saturating_sub(self.starting_ns))
+    }
+
+    /// How long it was enabled, all together.
+    pub fn enabled_ns(&self) -> u64 {
+        let ended_ns = self.end.as_ref().map(|end| end.at_ns);
+        let length = |span: &EnabledSpan| {
+            let to_ns = span.disabled_ns.or(ended_ns).unwrap_or(span.from_ns);
+            to_ns.saturating_sub(span.from_ns)
+        };
+        self.enabled.iter().map(length).fold(0, u64::saturating_add)
     }
 
     /// The name of its ops by the kernel, where it was enabled and is not in the kernel.

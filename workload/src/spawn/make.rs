@@ -22,6 +22,13 @@ use std::time::Duration;
 /// wait for nearly a second at a time.
 const THREADS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same under a sched_ext scheduler. One that starves them is for the kernel's watchdog to find, which takes half over
+/// again its 30 s at most; after that they do run.
+const SCHED_EXT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What tells whether there is one (Documentation/scheduler/sched-ext.rst).
+const SCHED_EXT_STATE: &str = "/sys/kernel/sched_ext/state";
+
 impl WorkloadHandle {
     /// Makes the workers of one configuration. On an error they end with the handle.
     pub(super) fn spawn_group(&mut self, config: &WorkloadConfig) -> Result<(), Error> {
@@ -115,7 +122,7 @@ impl WorkloadHandle {
     /// The id of the thread that is the next worker.
     fn await_thread(&mut self, config: &WorkloadConfig, pid: i32) -> Result<i32, Error> {
         let slot = &self.slots[self.workers.len()];
-        let give_up_ns = monotonic_ns() + THREADS_PATIENCE.as_nanos() as u64;
+        let give_up_ns = monotonic_ns() + threads_patience().as_nanos() as u64;
         let error = |source| Error::Spawn { doing: "make threads", place: place(config.cgroup.as_deref()), source };
         loop {
             match slot.tid.load(Acquire) {
@@ -136,6 +143,11 @@ impl WorkloadHandle {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+fn threads_patience() -> Duration {
+    let enabled = std::fs::read_to_string(SCHED_EXT_STATE).is_ok_and(|state| state.trim() != "disabled");
+    if enabled { SCHED_EXT_PATIENCE } else { THREADS_PATIENCE }
 }
 
 /// A process of one worker, or of threads that are.

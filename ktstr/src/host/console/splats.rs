@@ -44,7 +44,7 @@ impl Splats {
     /// Takes the next line, without its end.
     pub(super) fn take(&mut self, line: &str) {
         if self.wanted == 0
-            && let Some((_, name)) = SPLATS.iter().find(|(begins, _)| line.contains(begins))
+            && let Some(name) = splat(line)
         {
             self.wanted = EVIDENCE_LINES;
             match self.findings.len() {
@@ -72,6 +72,21 @@ impl Splats {
     }
 }
 
+/// What a line begins, if it begins a splat.
+fn splat(line: &str) -> Option<&'static str> {
+    // What a BPF scheduler says through the kernel is its own words, and in what becomes of it.
+    let text = line.split_once("] ").map_or(line, |(_time, text)| text);
+    if text.starts_with("sched_ext: ") {
+        return None;
+    }
+    SPLATS.iter().find(|(begins, _)| line.contains(begins)).map(|(_, name)| *name)
+}
+
+/// Whether a line of the kernel's log begins a splat.
+pub(crate) fn is_splat(line: &str) -> bool {
+    splat(line).is_some()
+}
+
 /// The last lines that are not empty.
 pub fn last_lines(console: &str, count: usize) -> Vec<String> {
     let lines: Vec<&str> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
@@ -95,6 +110,11 @@ mod tests {
         check(
             "[   2.0] BUG: kernel NULL pointer dereference\n[   2.0] Oops: 0002 [#1] SMP\n[   2.1] RIP: 0010:x+1/2\n",
             &["kernel BUG on the console"],
+        );
+        check("[    8.0] sched_ext: qmap: WARNING: no more\n[    8.1] sched_ext: BUG: x", &[]);
+        check(
+            "[    8.0] WARNING: CPU: 0 PID: 1 at kernel/sched/ext.c:1 sched_ext: x",
+            &["kernel warning on the console"],
         );
         check("[    9.1] Kernel panic - not syncing: Attempted to kill init!", &["kernel panic on the console"]);
         check("[   30.0] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!", &["kernel BUG on the console"]);

@@ -1,6 +1,11 @@
 //! Schedulers under test on the host: where their programs are, and what the agent is ordered to do with them.
 
 mod build;
+mod exit;
+mod settle;
+
+pub(crate) use exit::classify;
+pub(crate) use settle::settle;
 
 use crate::host::programs::{self, GUEST_SEARCH_PATH, MissingProgram};
 use crate::scheduler::{Profile, Scheduler, SchedulerPart, SchedulerSpec};
@@ -42,6 +47,12 @@ pub enum SchedulerError {
         /// What was looked for.
         source: MissingProgram,
     },
+    /// The scenario could not tell which is meant.
+    #[error("two schedulers of the test are called {name}: give one of them another name")]
+    Namesakes {
+        /// Their name.
+        name: &'static str,
+    },
     /// It cannot be read.
     #[error("cannot read the scheduler {}", path.display())]
     Read {
@@ -62,8 +73,19 @@ pub(crate) struct Ready {
 
 /// The schedulers that the test has, in the order of [`ktstr_wire::Run::schedulers`]; its own is the first, where it has one.
 pub(crate) fn ready(spec: &TestSpec) -> Result<Vec<Ready>, SchedulerError> {
-    let wanted = [spec.scheduler].into_iter().filter(|scheduler| scheduler.binary != SchedulerSpec::None);
-    wanted.enumerate().map(|(number, scheduler)| of(spec, &scheduler, number)).collect()
+    let wanted: Vec<&Scheduler> = wanted(spec).collect();
+    for (number, scheduler) in wanted.iter().enumerate() {
+        if wanted[..number].iter().any(|other| other.name == scheduler.name) {
+            return Err(SchedulerError::Namesakes { name: scheduler.name });
+        }
+    }
+    wanted.into_iter().enumerate().map(|(number, scheduler)| of(spec, scheduler, number)).collect()
+}
+
+/// The test's own scheduler and the further ones, but for the kernel's own.
+pub(crate) fn wanted(spec: &TestSpec) -> impl Iterator<Item = &Scheduler> {
+    let all = std::iter::once(&spec.scheduler).chain(spec.schedulers);
+    all.filter(|scheduler| scheduler.binary != SchedulerSpec::None)
 }
 
 fn of(spec: &TestSpec, scheduler: &Scheduler, number: usize) -> Result<Ready, SchedulerError> {
@@ -81,7 +103,7 @@ fn of(spec: &TestSpec, scheduler: &Scheduler, number: usize) -> Result<Ready, Sc
     let order = SchedulerOrder {
         name: scheduler.name.to_owned(),
         start,
-        cgroup_parent: Some(scheduler.cgroup_parent.unwrap_or(crate::guest::CGROUP_PARENT).to_owned()),
+        cgroup_parent: Some(scheduler.parent().to_owned()),
         watchdog_timeout_ms: spec.watchdog_timeout_s.map(|seconds| (seconds * 1e3).round() as u32),
         verifier_log_level: 0,
         load_deadline_ns: (LOADING + slack).as_nanos() as u64,
@@ -104,9 +126,32 @@ pub(crate) fn part(spec: &TestSpec, scheduler: &Scheduler) -> SchedulerPart {
 }
 
 /// How long the kernel may leave a stalled task alone: it looks twice within its watchdog's time.
-pub(crate) fn kernel_patience(spec: &TestSpec) -> Duration {
+fn kernel_patience(spec: &TestSpec) -> Duration {
     let watchdog = spec.watchdog_timeout_s.map_or(LONGEST_WATCHDOG, Duration::from_secs_f64);
     watchdog + watchdog / 2
+}
+
+/// What schedulers may add to the time that the parts of a run have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Patience {
+    /// Until the first one is enabled.
+    pub(crate) load: Duration,
+    /// While the test's body runs: a stall ends when the kernel ends it, and not before.
+    pub(crate) body: Duration,
+    /// Until the last one has ended.
+    pub(crate) end: Duration,
+}
+
+impl Patience {
+    /// With the schedulers of this test.
+    pub(crate) fn of(spec: &TestSpec) -> Self {
+        let slack = kernel_patience(spec);
+        let changes = if spec.schedulers.is_empty() { Duration::ZERO } else { LOADING };
+        if spec.scheduler.binary == SchedulerSpec::None && spec.schedulers.is_empty() {
+            return Self::default();
+        }
+        Self { load: LOADING + slack, body: slack + changes, end: ENDING + slack }
+    }
 }
 
 /// Its program on this host.
@@ -184,5 +229,7 @@ mod tests {
         let order = |seconds| ready(&of(seconds)).unwrap().remove(0).order;
         assert_eq!(order(Some(2.5)).watchdog_timeout_ms, Some(2500));
         assert!([None, Some(30.0)].map(order).iter().all(|order| order.stop_deadline_ns > 45_000_000_000));
+        assert_eq!(Patience::of(&of(Some(4.0))).body, Duration::from_secs(6));
+        assert_eq!(Patience::of(&spec(SchedulerSpec::None)), Patience::default());
     }
 }

@@ -1,0 +1,8 @@
+use ktstr_macros::ktstr_test;
+
+#[ktstr_test(scheduler = MINE, schedulers = OTHER)]
+fn test(ctx: &Ctx) -> Result<AssertResult> {
+    unreachable!()
+}
+
+fn main() {}

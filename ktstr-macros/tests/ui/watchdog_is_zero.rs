@@ -1,0 +1,8 @@
+use ktstr_macros::ktstr_test;
+
+#[ktstr_test(scheduler = MINE, watchdog_timeout_s = 0)]
+fn test(ctx: &Ctx) -> Result<AssertResult> {
+    unreachable!()
+}
+
+fn main() {}
