@@ -1,7 +1,7 @@
 //! The table of what is needed, for what, and which Debian package has it.
 
 use super::Group::{self, Bpf, Browser, Emulator, Fuzz, KernelBuild, Lab, Packages, Programs};
-use super::probe::Probe::{self, Header, Program, StaticProgram};
+use super::probe::Probe::{self, Header, Program, StaticProgram, Versioned};
 
 /// One thing that a machine must have.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub(super) const NEEDS: &[Need] = &[
     need(Program("dpkg-deb"), "dpkg", &[Packages, Lab]),
     // The lab's first program, in an initramfs without libraries.
     need(StaticProgram("busybox"), "busybox-static", &[Lab]),
-    need(Program("clang"), "clang", &[Bpf]),
+    need(Versioned("clang"), "clang", &[Bpf]),
+    need(Program("pkg-config"), "pkg-config", &[Bpf]),
     need(Program("make"), "make", &[Bpf, KernelBuild]),
     need(Program("gcc"), "gcc", &[Bpf, KernelBuild]),
     need(Header("gelf.h"), "libelf-dev", &[Bpf, KernelBuild]),

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum Probe {
     /// A program on the search path.
     Program(&'static str),
+    /// A program on the search path, or `program-N` of some version.
+    Versioned(&'static str),
     /// A program on the search path that needs no library.
     StaticProgram(&'static str),
     /// A header where the C compiler looks.
@@ -20,7 +22,7 @@ pub(super) enum Probe {
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(name) => f.write_str(name),
+            Self::Program(name) | Self::Versioned(name) => f.write_str(name),
             Self::StaticProgram(name) => write!(f, "{name}, static"),
             Self::Header(name) => write!(f, "<{name}>"),
         }
@@ -48,6 +50,8 @@ impl Machine {
     pub(super) fn has(&self, probe: &Probe) -> Option<PathBuf> {
         match probe {
             Probe::Program(name) => find(&self.program_dirs, name, is_program),
+            Probe::Versioned(name) => find(&self.program_dirs, name, is_program)
+                .or_else(|| self.program_dirs.iter().find_map(|dir| versioned(dir, name))),
             Probe::StaticProgram(name) => find(&self.program_dirs, name, |path| is_program(path) && is_static(path)),
             Probe::Header(name) => find(&self.header_dirs, name, Path::is_file),
         }
@@ -61,6 +65,17 @@ impl Machine {
 
 fn find(dirs: &[PathBuf], name: &str, fits: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     dirs.iter().map(|dir| dir.join(name)).find(|path| fits(path))
+}
+
+/// A program `name-N`, whichever is found first.
+fn versioned(dir: &Path, name: &str) -> Option<PathBuf> {
+    let is_version = |file: &str| {
+        let version = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+        version.is_some_and(|version| version.parse::<u32>().is_ok())
+    };
+    let files = fs::read_dir(dir).ok()?.filter_map(Result::ok);
+    let mut fitting = files.filter(|file| file.file_name().to_str().is_some_and(is_version)).map(|file| file.path());
+    fitting.find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -90,6 +105,20 @@ mod tests {
         assert_eq!(has(), None);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(has(), Some(path));
+    }
+
+    #[test]
+    fn a_program_of_any_version_may_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let has = || machine(dir.path()).has(&Probe::Versioned("clang"));
+        for name in ["clang-cpp-14", "clang++-14", "clang-14"] {
+            assert_eq!(has(), None, "{name}");
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        assert_eq!(has(), Some(dir.path().join("clang-14")));
+        assert_eq!(machine(dir.path()).has(&Probe::Program("clang")), None);
     }
 
     #[test]

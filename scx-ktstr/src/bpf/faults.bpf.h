@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The switches that make the scheduler misbehave, and whom they befall. All are in the map "ktstr.data", whose BTF names
- * them, and may be written at any time. README.md has what each does and what the kernel says of it.
+ * The switches that make the scheduler misbehave, and whom they befall. All are in the map "ktstr_bp.data" (libbpf shortens
+ * "ktstr_bpf"), whose BTF names them, and may be written at any time. README.md has what the kernel says of each.
  */
 #ifndef KTSTR_FAULTS_H
 #define KTSTR_FAULTS_H

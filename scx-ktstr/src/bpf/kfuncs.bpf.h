@@ -20,6 +20,9 @@ const struct cpumask *scx_bpf_get_online_cpumask(void) __ksym;
 void scx_bpf_put_cpumask(const struct cpumask *cpumask) __ksym;
 void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
 void scx_bpf_dump_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
+int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, u64 dsq_id, u64 flags) __ksym;
+struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) __ksym;
+void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) __ksym;
 bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *cpumask) __ksym;
 
 void scx_bpf_dsq_insert___v1(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym __weak;
@@ -91,10 +94,13 @@ static __always_inline void set_vtime(struct task_struct *p, u64 vtime)
 		p->scx.dsq_vtime = vtime;
 }
 
-/* Calls a kernel function that formats: its arguments go as an array of words. */
+/*
+ * Calls a kernel function that formats: its arguments go as an array of words. The format must be in a map that may be
+ * written, by the function's prototype.
+ */
 #define CALL_BSTR(call, fmt, args...)                                                                                  \
 	({                                                                                                             \
-		static char format[] = fmt;                                                                            \
+		static char format[] SEC(".data.formats") = fmt;                                                                           \
 		unsigned long long words[] = { args };                                                                 \
 		call(format, words, sizeof(words));                                                                    \
 	})

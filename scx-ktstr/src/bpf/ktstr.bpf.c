@@ -53,9 +53,15 @@ static struct task_ctx *task_ctx(struct task_struct *p)
 
 static u32 llc_of(s32 cpu)
 {
-	u32 llc = (u32)cpu < MAX_CPUS ? cpu_llc[cpu] : 0;
+	return (u32)cpu < MAX_CPUS ? cpu_llc[cpu] : 0;
+}
 
-	return llc < MAX_LLCS ? llc : 0;
+/* The clock of an LLC. */
+static u64 *clock_of(u32 llc)
+{
+	/* Else the compiler may prove the bound away, and the verifier does not know that proof. */
+	barrier_var(llc);
+	return &llc_vtime[llc < MAX_LLCS ? llc : 0];
 }
 
 static bool is_before(u64 a, u64 b)
@@ -72,7 +78,7 @@ static u64 slice_of(struct task_struct *p)
 /* An idle task saves up no more than a slice. */
 static u64 bounded_vtime(struct task_struct *p, u32 llc)
 {
-	u64 oldest = llc_vtime[llc] - slice_ns, vtime = p->scx.dsq_vtime;
+	u64 oldest = *clock_of(llc) - slice_ns, vtime = p->scx.dsq_vtime;
 
 	return is_before(vtime, oldest) ? oldest : vtime;
 }
@@ -182,6 +188,37 @@ static bool take_shared(s32 cpu)
 	return false;
 }
 
+/* Adds to a task's virtual time what it has run since this was last done. */
+static void charge(struct task_struct *p)
+{
+	struct task_ctx *tctx = task_ctx(p);
+	u64 now_ns = scx_bpf_now(), weight = p->scx.weight;
+
+	if (!tctx)
+		return;
+	set_vtime(p, p->scx.dsq_vtime + (now_ns - tctx->running_since_ns) * 100 * unfairness(p) / (weight ?: 1));
+	tctx->running_since_ns = now_ns;
+}
+
+/*
+ * Whether the task that has just used up its slice is the next by virtual time, too. It is not in the queue while dispatch()
+ * looks: without this question it would take turns with those that are behind it.
+ */
+static bool is_next_again(struct task_struct *prev, s32 cpu)
+{
+	struct task_struct *p;
+	bool is_next = true;
+
+	charge(prev);
+	bpf_for_each(scx_dsq, p, llc_of(cpu), 0) {
+		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr)) {
+			is_next = is_before(prev->scx.dsq_vtime, p->scx.dsq_vtime);
+			break;
+		}
+	}
+	return is_next;
+}
+
 /* Those that waited for a switch that is off again. */
 static bool take_released(void)
 {
@@ -194,22 +231,23 @@ static bool take_released(void)
 SEC("struct_ops/ktstr_dispatch")
 void BPF_PROG(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 {
+	/* Without a new slice, prev comes to enqueue() (SCX_OPS_ENQ_LAST), where faults wait. */
+	bool may_stay = prev && prev->scx.flags & KERNEL_ENUM(scx_ent_flags, SCX_TASK_QUEUED) && !needs_enqueue(prev, cpu);
+
 	be_slow();
-	if (cpu != fault_stall_cpu && (take_shared(cpu) || take_released()))
+	if (cpu != fault_stall_cpu && !(by_vtime && may_stay && is_next_again(prev, cpu)) &&
+	    (take_shared(cpu) || take_released()))
 		return;
-	/* Nobody else wants the CPU. Without a slice, prev comes to enqueue() (SCX_OPS_ENQ_LAST), where faults wait. */
-	if (prev && prev->scx.flags & KERNEL_ENUM(scx_ent_flags, SCX_TASK_QUEUED) && !needs_enqueue(prev, cpu))
+	if (may_stay)
 		set_slice(prev, slice_of(prev));
 }
 
 /* A task that has moved keeps its distance to the virtual time around it. */
 static void settle(struct task_struct *p, struct task_ctx *tctx, u32 llc)
 {
-	u32 old = tctx->llc;
-
-	if (old == llc || old >= MAX_LLCS || llc >= MAX_LLCS)
+	if (tctx->llc == llc)
 		return;
-	set_vtime(p, p->scx.dsq_vtime - llc_vtime[old] + llc_vtime[llc]);
+	set_vtime(p, p->scx.dsq_vtime - *clock_of(tctx->llc) + *clock_of(llc));
 	tctx->llc = llc;
 }
 
@@ -218,6 +256,7 @@ void BPF_PROG(ktstr_running, struct task_struct *p)
 {
 	u32 llc = llc_of(scx_bpf_task_cpu(p));
 	struct task_ctx *tctx;
+	u64 *clock;
 
 	if (counts_to_zero(&fault_error_exit))
 		CALL_BSTR(scx_bpf_error_bstr, "ktstr: fault_error_exit, at %s[%d]", (unsigned long)p->comm, p->pid);
@@ -228,20 +267,16 @@ void BPF_PROG(ktstr_running, struct task_struct *p)
 	settle(p, tctx, llc);
 	tctx->running_since_ns = scx_bpf_now();
 	/* CPUs race here; virtual time loses a little of what the next task gives back. */
-	if (is_before(llc_vtime[llc], p->scx.dsq_vtime))
-		llc_vtime[llc] = p->scx.dsq_vtime;
+	clock = clock_of(llc);
+	if (is_before(*clock, p->scx.dsq_vtime))
+		*clock = p->scx.dsq_vtime;
 }
 
 SEC("struct_ops/ktstr_stopping")
 void BPF_PROG(ktstr_stopping, struct task_struct *p, bool runnable)
 {
-	u64 ran_ns, weight = p->scx.weight;
-	struct task_ctx *tctx;
-
-	if (!by_vtime || !(tctx = task_ctx(p)))
-		return;
-	ran_ns = scx_bpf_now() - tctx->running_since_ns;
-	set_vtime(p, p->scx.dsq_vtime + ran_ns * 100 * unfairness(p) / (weight ?: 1));
+	if (by_vtime)
+		charge(p);
 }
 
 SEC("struct_ops/ktstr_init_task")
@@ -258,7 +293,7 @@ void BPF_PROG(ktstr_enable, struct task_struct *p)
 
 	if (tctx)
 		tctx->llc = llc;
-	set_vtime(p, llc_vtime[llc]);
+	set_vtime(p, *clock_of(llc));
 }
 
 /* Without these two, the kernel ends a scheduler when a CPU comes or goes. */
