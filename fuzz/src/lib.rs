@@ -28,6 +28,7 @@ mod rt_app;
 mod schedulers;
 mod spec;
 mod topology;
+mod verifier_log;
 mod vmlinux;
 
 /// One parser.
@@ -70,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     target("schedulers", schedulers::run, schedulers::seeds),
     target("spec", spec::run, spec::seeds),
     target("topology", topology::run, topology::seeds),
+    target("verifier_log", verifier_log::run, verifier_log::seeds),
     target("vmlinux", vmlinux::run, vmlinux::seeds),
 ];
 
