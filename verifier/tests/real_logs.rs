@@ -1,5 +1,7 @@
 //! Logs that kernels 6.16.12 and 7.3.4 wrote of the programs in `data/*.bpf.c`, built by clang 19 with `-mcpu=v3`.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use ktstr_verifier::fold::{Like, Omitted, Piece, expand, fold_bytes, render};
 use ktstr_verifier::{Line, Program, Rejection, Stats, libbpf};
 use std::path::Path;

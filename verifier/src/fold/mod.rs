@@ -86,7 +86,7 @@ pub enum Like {
 /// and memory that does not depend on it.
 ///
 /// Lines are compared by instruction, not by the values of registers. Iterations whose loops inside ran unequally often are
-/// alike; those that took another path are not. The longest iteration that is found has some 64 thousand lines. Of many lines
+/// alike; those that took another path are not. The longest iteration that is found has some 40 thousand lines. Of many lines
 /// of book-keeping in a row the first and the last are shown.
 ///
 /// # Errors

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Lines that are kept in all, those in first iterations included. Twice the longest iteration needs to fit twice.
-const MOST_NODES: usize = 1 << 18;
+/// Lines that are kept in all, those in first iterations included. The longest iteration needs to fit three times: the
+/// first, the last, and the one that comes.
+const MOST_NODES: usize = 1 << 17;
 
 /// How many earlier lines that are like the last one are tried as the end of an iteration before.
 const TRIES: usize = 4;

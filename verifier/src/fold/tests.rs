@@ -40,7 +40,7 @@ impl Log {
     fn insn(&mut self, index: u32) {
         self.serial += 1;
         let serial = self.serial;
-        if serial % 7 == 0 {
+        if serial.is_multiple_of(7) {
             let _ = writeln!(self.text, "; line({index}); @ a.bpf.c:{index}");
         }
         for _ in 0..serial * 5 % 13 {

@@ -16,7 +16,14 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
         Name::Kvm => kvm::measure(&bed, rounds),
         Name::HelloKvm => hello::kvm(&bed, rounds),
         Name::Rss => rss::kvm(&bed),
-        Name::Author | Name::Pack | Name::Books | Name::Ring | Name::Tcg | Name::Hello | Name::RssTcg => {
+        Name::Author
+        | Name::Pack
+        | Name::Books
+        | Name::Ring
+        | Name::Tcg
+        | Name::Hello
+        | Name::RssTcg
+        | Name::Verifier => {
             bail!("this is not measured in the lab")
         }
     }

@@ -20,6 +20,7 @@ mod rss;
 mod steady;
 mod tcg;
 mod trace;
+mod verifier;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -54,6 +55,8 @@ enum Name {
     Books,
     /// The ring against memcpy and against COM2
     Ring,
+    /// Folding the logs of the BPF verifier
+    Verifier,
     /// A test under software emulation
     Tcg,
     /// From a machine's making to its guest's first process, and to hello, for up to 252 CPUs, under software emulation
@@ -105,6 +108,7 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
         Name::Pack => pack::measure(rounds),
         Name::Books => books::measure(rounds),
         Name::Ring => ring::measure(rounds),
+        Name::Verifier => verifier::measure(rounds),
         Name::Tcg => tcg::measure(rounds),
         Name::RssTcg => rss::tcg(),
         Name::Hello => hello::tcg(rounds),
