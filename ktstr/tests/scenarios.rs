@@ -1,21 +1,26 @@
 //! Every scenario that is there as it is passes under the kernel's own scheduler, on machines that are not alike.
 
-#![allow(clippy::unwrap_used)]
-
-use ktstr::prelude::*;
-use ktstr::scenarios::CANNED;
-use ktstr::{Failure, TestSpec, entry};
-
-/// A test for each scenario, under its name, on the machine of the module that it is in.
+/// A test of each scenario, under its name, in a module for each machine; in brackets are the attributes of its tests.
 macro_rules! canned {
-    ($($name:ident,)*) => {
+    ($($machine:ident $attributes:tt),*; $names:tt) => {
         $(
-            #[test]
-            fn $name() -> Result<(), ktstr::Failure> {
-                crate::run(concat!(module_path!(), "::", stringify!($name)), TOPOLOGY)
+            mod $machine {
+                use ktstr::prelude::*;
+
+                canned! { @on $attributes $names }
             }
         )*
-
+        canned! { @all $names }
+    };
+    (@on $attributes:tt [$($name:ident,)*]) => {
+        $(
+            #[ktstr_test $attributes]
+            fn $name(ctx: &Ctx) -> Result<AssertResult> {
+                scenarios::$name(ctx)
+            }
+        )*
+    };
+    (@all [$($name:ident,)*]) => {
         #[test]
         fn none_is_forgotten() {
             let canned: Vec<&str> = ktstr::scenarios::CANNED.iter().map(|(name, _)| *name).collect();
@@ -24,18 +29,14 @@ macro_rules! canned {
     };
 }
 
-fn run(path: &'static str, topology: Topology) -> Result<(), Failure> {
-    let (_, body) = CANNED.iter().find(|(name, _)| path.ends_with(&format!("::{name}"))).unwrap();
-    entry::run(&TestSpec { duration_s: 1.0, ..TestSpec::new(path, topology) }, *body)
-}
-
-/// Nothing can be divided, and no CPU can go.
-mod one_cpu {
-    use ktstr::Topology;
-
-    const TOPOLOGY: Topology = Topology::new(1, 1, 1);
-
-    canned! {
+canned! {
+    // Nothing can be divided, and no CPU can go.
+    one_cpu(cores = 1, duration_s = 1, gauntlet = false),
+    // Two LLCs of two cores with two SMT siblings each, and all presets.
+    canned(llcs = 2, cores = 2, threads = 2, duration_s = 1),
+    // Three LLCs of one core each on two NUMA nodes.
+    numa(numa_nodes = 2, llcs = 3, duration_s = 1, gauntlet = false);
+    [
         steady,
         steady_llc,
         oversubscribed,
@@ -55,63 +56,5 @@ mod one_cpu {
         rapid_topology_changes,
         hotplug_storm,
         fork_storm,
-    }
-}
-
-/// Two LLCs of two cores with two SMT siblings each.
-mod smt {
-    use ktstr::Topology;
-
-    const TOPOLOGY: Topology = Topology::new(2, 2, 2);
-
-    canned! {
-        steady,
-        steady_llc,
-        oversubscribed,
-        cpuset_apply,
-        cpuset_clear,
-        cpuset_resize,
-        cgroup_add,
-        cgroup_remove,
-        affinity_change,
-        affinity_pinned,
-        host_contention,
-        mixed_workloads,
-        nested_steady,
-        nested_task_move,
-        many_cgroups,
-        many_workers,
-        rapid_topology_changes,
-        hotplug_storm,
-        fork_storm,
-    }
-}
-
-/// Three LLCs of one core each on two NUMA nodes.
-mod numa {
-    use ktstr::Topology;
-
-    const TOPOLOGY: Topology = Topology { numa_nodes: 2, ..Topology::new(3, 1, 1) };
-
-    canned! {
-        steady,
-        steady_llc,
-        oversubscribed,
-        cpuset_apply,
-        cpuset_clear,
-        cpuset_resize,
-        cgroup_add,
-        cgroup_remove,
-        affinity_change,
-        affinity_pinned,
-        host_contention,
-        mixed_workloads,
-        nested_steady,
-        nested_task_move,
-        many_cgroups,
-        many_workers,
-        rapid_topology_changes,
-        hotplug_storm,
-        fork_storm,
-    }
+    ]
 }

@@ -1,15 +1,13 @@
 //! The workspace's Rust files as the compiler reaches them: from each target of a package through its modules.
 
+mod lists;
+
 use anyhow::{Context, Result};
 use ktstr_cli::binaries::Target;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-
-/// Macros of `ktstr/tests/presets.rs` and `ktstr/tests/scenarios.rs`, which make a test of each name.
-const NAMES_MACROS: [&str; 2] = ["presets", "canned"];
 
 /// A function under `#[ktstr_test]`, or one that a macro makes of a preset's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,25 +174,14 @@ impl Found<'_> {
 }
 
 impl Found<'_> {
-    /// `presets! { … }` and `canned! { … }` make a test of each name, with its attributes.
     fn look_at_macro(&mut self, call: &syn::ItemMacro) {
-        let Some(of) = NAMES_MACROS.iter().find(|name| call.mac.path.is_ident(name)) else { return };
-        match call.mac.parse_body_with(Punctuated::<Listed, syn::Token![,]>::parse_terminated) {
-            Ok(names) => names.iter().for_each(|Listed { attributes, name }| self.add_test(name, attributes, false)),
-            Err(error) => self.wrong = Some(format!("has a {of}! that is no list of names: {error}")),
+        match lists::tests(&call.mac) {
+            Ok(tests) => {
+                let path = self.path();
+                self.tests.extend(tests.into_iter().map(|test| Named { path: format!("{path}{}", test.path), ..test }));
+            }
+            Err(error) => self.wrong = Some(error),
         }
-    }
-}
-
-/// A name with attributes before it.
-struct Listed {
-    attributes: Vec<syn::Attribute>,
-    name: syn::Ident,
-}
-
-impl Parse for Listed {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        Ok(Self { attributes: input.call(syn::Attribute::parse_outer)?, name: input.parse()? })
     }
 }
 
@@ -210,9 +197,12 @@ fn find<'a>(attributes: &'a [syn::Attribute], name: &str) -> Option<&'a syn::Att
 
 /// Whether an attribute says `name = false`.
 fn is_off(attribute: &syn::Attribute, name: &str) -> bool {
-    let pairs = attribute.parse_args_with(Punctuated::<syn::MetaNameValue, syn::Token![,]>::parse_terminated);
+    attribute.parse_args_with(Punctuated::parse_terminated).is_ok_and(|pairs| have_off(&pairs, name))
+}
+
+fn have_off(pairs: &Punctuated<syn::MetaNameValue, syn::Token![,]>, name: &str) -> bool {
     let is_false = |value: &syn::Expr| matches!(value, syn::Expr::Lit(literal) if matches!(&literal.lit, syn::Lit::Bool(flag) if !flag.value));
-    pairs.is_ok_and(|pairs| pairs.iter().any(|pair| pair.path.is_ident(name) && is_false(&pair.value)))
+    pairs.iter().any(|pair| pair.path.is_ident(name) && is_false(&pair.value))
 }
 
 fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
@@ -283,11 +273,11 @@ pub(crate) mod tests {
     #[test]
     fn tests_that_a_macro_makes_are_found() {
         let macros = "macro_rules! presets { ($x:ident) => {}; }\nother! { zero, }\nmod deep {\n\
-                      canned! { one, #[ignore = \"why\"] two, }\n}";
+                      presets! { one, #[ignore = \"why\"] two, }\n}";
         let (_, tests) = follow(&[("presets.rs", macros)], "presets.rs").unwrap();
         assert_eq!(tests, [("deep::one".to_owned(), false, false), ("deep::two".to_owned(), true, false)]);
         let error = follow(&[("presets.rs", "presets! { 1 }")], "presets.rs").unwrap_err().to_string();
-        assert!(error.contains("presets.rs has a presets! that is no list of names"), "{error}");
+        assert!(error.contains("presets.rs has a presets! that is not understood"), "{error}");
     }
 
     #[test]
