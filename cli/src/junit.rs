@@ -90,7 +90,7 @@ fn visible(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::runs::cases;
-    use crate::runs::tests::{record, run};
+    use crate::runs::tests::{each_verdict, record, run};
     use ktstr::Finding;
     use roxmltree::{Document, Node};
 
@@ -102,13 +102,7 @@ mod tests {
 
     #[test]
     fn every_verdict_has_its_element() {
-        let findings = vec![Finding::new("max_gap_ms", "1.2 s").with_evidence(["cpu 3".to_owned()])];
-        let run = run([
-            record("steady::a", Verdict::Pass),
-            record("b", Verdict::Fail { findings }),
-            record("c", Verdict::Skip { reason: "one CPU".into() }),
-            record("d", Verdict::Inconclusive { reason: "no kernel".into() }),
-        ]);
+        let run = each_verdict();
         let text = render("run-1", &cases(&run, &["e".to_owned()], false)).unwrap();
         let document = Document::parse(&text).unwrap();
         let suite = element(&document, "testsuite");

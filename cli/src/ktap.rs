@@ -44,8 +44,7 @@ fn without_controls(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::runs::cases;
-    use crate::runs::tests::{record, run};
-    use ktstr::Finding;
+    use crate::runs::tests::{each_verdict, record, run};
 
     /// A result line as the specification has it.
     #[derive(Debug, PartialEq)]
@@ -91,13 +90,7 @@ mod tests {
 
     #[test]
     fn every_verdict_has_its_line() {
-        let findings = vec![Finding::new("max_gap_ms", "1.2 s").with_evidence(["cpu 3".to_owned()])];
-        let run = run([
-            record("steady::a", Verdict::Pass),
-            record("b", Verdict::Fail { findings }),
-            record("c", Verdict::Skip { reason: "one CPU".into() }),
-            record("d", Verdict::Inconclusive { reason: "no kernel".into() }),
-        ]);
+        let run = each_verdict();
         assert_eq!(
             parse(&render(&cases(&run, &[], false))),
             [

@@ -19,3 +19,13 @@ pub mod shell;
 pub mod test;
 pub mod trace;
 mod units;
+
+use std::process::ExitCode;
+
+/// What a program of these verbs ends with; says why when a verb could not be done.
+pub fn exit_code(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

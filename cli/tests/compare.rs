@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ktstr::{
-    AssertResult, Chosen, GuestPart, HostPart, Machine, RECORD_VERSION, Record, SchedulerPart, Topology, Verdict,
-};
+mod support;
+
+use ktstr::{AssertResult, Chosen, GuestPart, Record, Verdict};
 use ktstr_workload::WorkerReport;
 use std::path::Path;
 use std::process::Command;
@@ -18,27 +18,10 @@ fn write_run(dir: &Path, accel: Chosen, work_units: u64) {
             wall_time_ns: 1_000_000_000,
             ..WorkerReport::default()
         };
-        let record = Record {
-            version: RECORD_VERSION,
-            test: "steady".to_owned(),
-            preset: None,
-            profile: None,
-            replica,
-            verdict: Verdict::Pass,
-            failed_with: Vec::new(),
-            machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
-            accel: Some(accel),
-            kernel: None,
-            scheduler: SchedulerPart::default(),
-            images: None,
-            seed: u64::from(replica),
-            duration_ns: 1_000_000_000,
-            guest: GuestPart {
-                result: Some(AssertResult { reports: vec![report], ..AssertResult::default() }),
-                ..GuestPart::default()
-            },
-            host: HostPart::default(),
-        };
+        let result = AssertResult { reports: vec![report], ..AssertResult::default() };
+        let guest = GuestPart { result: Some(result), ..GuestPart::default() };
+        let record = support::record("steady", Verdict::Pass);
+        let record = Record { replica, seed: replica.into(), accel: Some(accel), guest, ..record };
         record.write(dir).unwrap();
     }
 }

@@ -3,10 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use ktstr::{
-    AssertResult, Chosen, Finding, GuestPart, HostPart, KernelPart, Machine, RECORD_VERSION, Record, SchedulerPart,
-    Stimulus, StimulusKind, Topology, Verdict, Window,
-};
+mod support;
+
+use ktstr::{AssertResult, Finding, Record, Stimulus, StimulusKind, Verdict, Window};
 use ktstr_workload::{Gap, LatencyHistogram, RunSegment, WorkerReport};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,26 +16,12 @@ const HOSTILE: &str = "</script></details><script>document.documentElement.datas
 const BEGIN_NS: u64 = 3_000_000_000;
 const MS: u64 = 1_000_000;
 
+/// One with four CPUs, and the command that makes it again.
 fn record(test: &str, verdict: Verdict) -> Record {
-    let kernel = KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: Some("abc".into()) };
-    Record {
-        version: RECORD_VERSION,
-        test: test.to_owned(),
-        preset: None,
-        profile: None,
-        replica: 0,
-        verdict,
-        failed_with: Vec::new(),
-        machine: Machine::new(Topology::new(2, 2, 1), 512 << 20),
-        accel: Some(Chosen::Tcg),
-        kernel: Some(kernel),
-        scheduler: SchedulerPart::default(),
-        images: None,
-        seed: 7,
-        duration_ns: 2000 * MS,
-        guest: GuestPart::default(),
-        host: HostPart { again: format!("cargo test -- --exact {test}"), ..HostPart::default() },
-    }
+    let mut record = support::record(test, verdict);
+    record.machine.topology.llcs = 2;
+    record.host.again = format!("cargo test -- --exact {test}");
+    record
 }
 
 /// A worker that ran for 3 ms every 10 ms and moved to the next CPU each time, but for half a second.

@@ -39,10 +39,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    run(&Cli::parse().verb).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    ktstr_cli::exit_code(run(&Cli::parse().verb))
 }
 
 fn run(verb: &Verb) -> Result<ExitCode> {

@@ -26,8 +26,5 @@ fn main() -> ExitCode {
         Verb::Trace(args) => ktstr_cli::trace::run(&args),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    ktstr_cli::exit_code(result)
 }

@@ -10,7 +10,7 @@ pub(crate) use case::{Case, cases};
 pub(crate) use find::find;
 
 use anyhow::{Context, Result};
-use ktstr::{RECORD_VERSION, Record, Verdict, test_name, variant_name};
+use ktstr::{RECORD_VERSION, Record, Verdict, test_name};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
 pub(crate) struct Damaged {
     /// The file, within the run's directory.
     pub(crate) file: String,
-    /// The variant of the test, by the record if it tells, else by the file's name.
+    /// The test, by the record if it tells, else by the file's name.
     pub(crate) test: String,
     /// Why it cannot be used.
     pub(crate) why: String,
@@ -113,9 +113,7 @@ fn record_files(dir: &Path) -> Result<Vec<String>> {
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Record, Damaged> {
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| damaged(file, None, error))?;
-    let profile = serde_json::from_value(value["profile"].clone()).unwrap_or(None);
     let test = value["test"].as_str().map(|test| test_name(test, value["preset"].as_str()));
-    let test = test.map(|name| variant_name(&name, profile.as_ref()));
     let version = value["version"].as_u64();
     if version != Some(u64::from(RECORD_VERSION)) {
         let version = version.map_or_else(|| "unknown".to_owned(), |version| version.to_string());
@@ -131,32 +129,24 @@ fn damaged(file: &str, test: Option<String>, why: impl ToString) -> Damaged {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use ktstr::{Chosen, GuestPart, HostPart, KernelPart, Machine, SchedulerPart, TimeSplit, Topology};
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
-    /// A record as a run leaves it.
-    pub(crate) fn record(test: &str, verdict: Verdict) -> Record {
-        let time = TimeSplit { boot_ms: 1500.0, run_ms: 2004.0, ..TimeSplit::default() };
-        let accel_reason = "tcg: asked for; QEMU 7.2".to_owned();
-        Record {
-            version: RECORD_VERSION,
-            test: test.to_owned(),
-            preset: None,
-            profile: None,
-            replica: 0,
-            verdict,
-            failed_with: Vec::new(),
-            machine: Machine::new(Topology::new(1, 2, 1), 512 << 20),
-            accel: Some(Chosen::Tcg),
-            kernel: Some(KernelPart { id: "7.3.4-1".into(), release: "7.3.4".into(), config_hash: None }),
-            scheduler: SchedulerPart::default(),
-            images: None,
-            seed: 1,
-            duration_ns: 2_000_000_000,
-            guest: GuestPart::default(),
-            host: HostPart { accel_reason, time, ..HostPart::default() },
-        }
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::support::record;
+    use super::*;
+    use ktstr::Finding;
+
+    /// A run with one record of each verdict, the first of a test in a module.
+    pub(crate) fn each_verdict() -> Run {
+        let findings = vec![Finding::new("max_gap_ms", "1.2 s").with_evidence(["cpu 3".to_owned()])];
+        run([
+            record("steady::a", Verdict::Pass),
+            record("b", Verdict::Fail { findings }),
+            record("c", Verdict::Skip { reason: "one CPU".into() }),
+            record("d", Verdict::Inconclusive { reason: "no kernel".into() }),
+        ])
     }
 
     /// A run of these.
@@ -176,7 +166,7 @@ pub(crate) mod tests {
         write(
             "d.json",
             &format!(
-                "{{\"version\": {}, \"test\": \"m::d\", \"preset\": \"odd-3llc\", \"profile\": [\"llc\"], \"verdict\": \"pass\"}}",
+                "{{\"version\": {}, \"test\": \"m::d\", \"preset\": \"odd-3llc\", \"verdict\": \"pass\"}}",
                 RECORD_VERSION + 1
             ),
         );
@@ -191,7 +181,7 @@ pub(crate) mod tests {
         assert_eq!(damaged.len(), 4);
         assert!(damaged[0].0 == "c" && damaged[0].1.starts_with("EOF"), "{damaged:?}");
         assert!(
-            damaged[1].0 == "m::d::odd_3llc, profile llc" && damaged[1].1.contains("and this program reads version"),
+            damaged[1].0 == "m::d::odd_3llc" && damaged[1].1.contains("and this program reads version"),
             "{damaged:?}"
         );
         assert!(damaged[2].0 == "e" && damaged[2].1.contains("missing field"), "{damaged:?}");
