@@ -10,7 +10,7 @@ pub(crate) use case::{Case, cases};
 pub(crate) use find::find;
 
 use anyhow::{Context, Result};
-use ktstr::{RECORD_VERSION, Record, Verdict, test_name};
+use ktstr::{RECORD_VERSION, Record, Verdict, test_name, variant_name};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
 pub(crate) struct Damaged {
     /// The file, within the run's directory.
     pub(crate) file: String,
-    /// The test, by the record if it tells, else by the file's name.
+    /// The variant of the test, by the record if it tells, else by the file's name.
     pub(crate) test: String,
     /// Why it cannot be used.
     pub(crate) why: String,
@@ -113,7 +113,9 @@ fn record_files(dir: &Path) -> Result<Vec<String>> {
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Record, Damaged> {
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| damaged(file, None, error))?;
+    let profile = serde_json::from_value(value["profile"].clone()).unwrap_or(None);
     let test = value["test"].as_str().map(|test| test_name(test, value["preset"].as_str()));
+    let test = test.map(|name| variant_name(&name, profile.as_ref()));
     let version = value["version"].as_u64();
     if version != Some(u64::from(RECORD_VERSION)) {
         let version = version.map_or_else(|| "unknown".to_owned(), |version| version.to_string());
@@ -166,7 +168,7 @@ pub(crate) mod tests {
         write(
             "d.json",
             &format!(
-                "{{\"version\": {}, \"test\": \"m::d\", \"preset\": \"odd-3llc\", \"verdict\": \"pass\"}}",
+                "{{\"version\": {}, \"test\": \"m::d\", \"preset\": \"odd-3llc\", \"profile\": [\"llc\"], \"verdict\": \"pass\"}}",
                 RECORD_VERSION + 1
             ),
         );
@@ -181,7 +183,7 @@ pub(crate) mod tests {
         assert_eq!(damaged.len(), 4);
         assert!(damaged[0].0 == "c" && damaged[0].1.starts_with("EOF"), "{damaged:?}");
         assert!(
-            damaged[1].0 == "m::d::odd_3llc" && damaged[1].1.contains("and this program reads version"),
+            damaged[1].0 == "m::d::odd_3llc, profile llc" && damaged[1].1.contains("and this program reads version"),
             "{damaged:?}"
         );
         assert!(damaged[2].0 == "e" && damaged[2].1.contains("missing field"), "{damaged:?}");

@@ -1,11 +1,12 @@
 //! Tests that this program chooses and runs itself: variants on presets, and searches through seeds.
 
-use super::{Args, Ran, Scope, Setting};
+use super::{Args, Expected, Ran, Scope, Setting, Wanted};
 use crate::binaries;
 use crate::gauntlet::{Budget, Choice, Costs, Listed, choose, declared, join, variants};
 use crate::jobs::{self, Job, Limits, Outcome};
 use anyhow::{Result, ensure};
 use ktstr::{Chosen as Accelerator, runs_dir};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use xshell::Shell;
 
@@ -42,14 +43,14 @@ pub(super) fn run(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) 
         console: args.console,
         interrupted: &setting.interrupted,
     };
-    let started = jobs.len();
+    let asked: Vec<Run> = jobs.iter().map(Run::of).collect();
     let outcome = jobs::run(jobs, &limits)?;
     let mut notes = left_out;
-    notes.extend(tell(args, &outcome, started));
+    notes.extend(tell(args, &outcome, asked.len()));
     let interrupted = setting.interrupted.load(Ordering::Relaxed);
-    let names = chosen.into_iter().map(|choice| choice.test.description.variant());
-    let left_out = |name: &String| outcome.left_out.iter().any(|job| job.test.description.variant() == *name);
-    let expected = names.filter(|name| !left_out(name)).collect();
+    let left_out: HashSet<Run> = outcome.left_out.iter().map(Run::of).collect();
+    let begun = asked.iter().filter(|run| !left_out.contains(run));
+    let expected = begun.map(|run| Expected::new(&run.test, setting.id_of(&run.kernel))).collect();
     Ok(Some(Ran { passed: outcome.failed.is_empty() && !interrupted, expected, notes }))
 }
 
@@ -57,6 +58,20 @@ pub(super) fn run(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) 
 fn picked(args: &Args) -> String {
     let profiles = (!args.profile.is_empty()).then(|| format!(" and a profile of {}", join(&args.profile)));
     profiles.unwrap_or_default()
+}
+
+/// What tells a job from others.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Run {
+    test: String,
+    kernel: String,
+    seed: u64,
+}
+
+impl Run {
+    fn of(job: &Job) -> Self {
+        Self { test: job.test.description.variant(), kernel: job.kernel.clone(), seed: job.seed }
+    }
 }
 
 fn with_costs(tests: Vec<Listed>, costs: &Costs, cpus: usize) -> Vec<Choice> {
@@ -111,9 +126,9 @@ fn jobs(args: &Args, setting: &Setting, accel: Accelerator, choices: &[Choice]) 
     let first = args.seed.unwrap_or(setting.settings.seed);
     let seeds = (0..u64::from(args.seeds.unwrap_or(1))).map(|number| first.wrapping_add(number));
     let rounds = seeds.flat_map(|seed| setting.kernels.iter().map(move |kernel| (seed, kernel)));
-    let job = |(seed, kernel): (u64, &ktstr_kernels::Spec), choice: &Choice| Job {
+    let job = |(seed, kernel): (u64, &Wanted), choice: &Choice| Job {
         test: choice.test.clone(),
-        kernel: kernel.to_string(),
+        kernel: kernel.spec.to_string(),
         seed,
         accel,
         run_id: setting.run_id.clone(),

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
-use tally::Tally;
+use tally::{Expected, Tally};
 use xshell::Shell;
 
 /// What the tests that were run came to, besides their records.
@@ -29,17 +29,24 @@ use xshell::Shell;
 struct Ran {
     /// Whether what ran them says that all is well.
     passed: bool,
-    /// Tests that must have left a record.
-    expected: Vec<String>,
+    /// What must have left a record.
+    expected: Vec<Expected>,
     /// What else there is to say in the end.
     notes: Vec<String>,
+}
+
+/// A kernel that was asked for.
+struct Wanted {
+    spec: Spec,
+    /// What it is now, as records have it.
+    id: String,
 }
 
 /// What tests are run with.
 struct Setting {
     settings: Settings,
     accel: Accel,
-    kernels: Vec<Spec>,
+    kernels: Vec<Wanted>,
     target_dir: PathBuf,
     run_id: String,
     interrupted: Arc<AtomicBool>,
@@ -60,8 +67,7 @@ pub fn run(args: &Args, scope: &Scope) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let run = Run::read(&runs_dir(&setting.target_dir).join(&setting.run_id))?;
-    let expected: Vec<&str> = ran.expected.iter().map(String::as_str).collect();
-    let tally = Tally::of(&run, &setting.settings, &expected);
+    let tally = Tally::of(&run, &setting.settings, &ran.expected);
     let text = conclusion(&run, &tally, &ran);
     match args.output_is_ktap() {
         true => eprint!("{text}"),
@@ -85,15 +91,21 @@ impl Setting {
         if specs.is_empty() {
             specs.push(settings.kernel.parse().context("KTSTR_KERNEL")?);
         }
-        let kernels = specs.iter().map(kernel::absolute).collect::<Result<Vec<Spec>>>()?;
-        for spec in &kernels {
-            kernel::resolve(spec)?;
-        }
+        let wanted = |spec: &Spec| -> Result<Wanted> {
+            let spec = kernel::absolute(spec)?;
+            Ok(Wanted { id: kernel::resolve(&spec)?.id, spec })
+        };
+        let kernels = specs.iter().map(wanted).collect::<Result<Vec<Wanted>>>()?;
         // Ctrl-C is for the tests, which end; this one waits for them and then says what came out.
         let interrupted = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))?;
         let target_dir = cargo::target_dir(shell)?;
         Ok(Self { settings, accel, kernels, target_dir, run_id: run_id(), interrupted })
+    }
+
+    /// What the kernel of this spec is in records.
+    fn id_of<'a>(&'a self, spec: &'a str) -> &'a str {
+        self.kernels.iter().find(|kernel| kernel.spec.to_string() == spec).map_or(spec, |kernel| &kernel.id)
     }
 }
 
@@ -115,10 +127,11 @@ fn run_by_cargo(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) ->
     let runner = Runner::installed();
     let mut passed = true;
     for kernel in &setting.kernels {
-        shell.set_var("KTSTR_KERNEL", kernel.to_string());
+        shell.set_var("KTSTR_KERNEL", kernel.spec.to_string());
         passed &= runner.run(shell, &runner.arguments(args, scope), args.output_is_ktap())?;
     }
-    let expected = args.expected(scope).into_iter().map(str::to_owned).collect();
+    let on_each = |test| setting.kernels.iter().map(move |kernel| Expected::new(test, &kernel.id));
+    let expected = args.expected(scope).into_iter().flat_map(on_each).collect();
     Ok(Ran { passed, expected, notes: Vec::new() })
 }
 
