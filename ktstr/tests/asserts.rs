@@ -17,12 +17,17 @@ const NONE: Assert = Assert::unset();
 /// Runs a step with these cgroups for 0.6 s, while `trick` does what it does from 0.1 s on.
 fn hold(ctx: &Ctx, defs: &[CgroupDef], trick: impl FnOnce() -> Result<()> + Send) -> Result<AssertResult> {
     let step = Step::new(HoldSpec::Fixed(Duration::from_millis(600))).named("hold").setup(defs.iter().cloned());
+    beside(ctx, vec![step], || {
+        std::thread::sleep(Duration::from_millis(100));
+        trick()
+    })
+}
+
+/// Runs the steps, while somebody plays a trick on them.
+fn beside(ctx: &Ctx, steps: Vec<Step>, trick: impl FnOnce() -> Result<()> + Send) -> Result<AssertResult> {
     std::thread::scope(|scope| {
-        let trickster = scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(100));
-            trick()
-        });
-        let result = execute_steps_with(ctx, vec![step], &Checks::new(NONE, NONE));
+        let trickster = scope.spawn(trick);
+        let result = execute_steps_with(ctx, steps, &Checks::new(NONE, NONE));
         trickster.join().map_err(|_| anyhow!("the trick panicked"))??;
         result
     })
@@ -174,6 +179,36 @@ fn tricks_with_affinities_are_found(ctx: &Ctx) -> Result<AssertResult> {
     let said = said.and(ask(&calm(ctx, &bound)?, None, stays));
     let wanders = [CgroupDef::named("a").workers(1).work_type(WorkType::AffinityChurn)];
     Ok(said.and(fires(ask(&calm(ctx, &wanders)?, None, stays), &["max_migration_ratio"])))
+}
+
+/// A worker that somebody stops waits for no CPU: not in a phase before which it was stopped, nor in one in which it goes on.
+#[ktstr_test(cores = 2, duration_s = 1.1, gauntlet = false)]
+fn a_stopped_worker_leaves_a_cpu_idle(ctx: &Ctx) -> Result<AssertResult> {
+    let ms = Duration::from_millis;
+    let step = |name, length| Step::new(HoldSpec::Fixed(length)).named(name);
+    let steps = vec![
+        step("stops", ms(300)).setup([CgroupDef::named("a").workers(2)]),
+        step("stopped", ms(300)),
+        step("goes on", ms(500)),
+    ];
+    let result = beside(ctx, steps, || {
+        std::thread::sleep(ms(100));
+        let pid = pids(ctx, "a")?[0];
+        signal(pid, libc::SIGSTOP)?;
+        std::thread::sleep(ms(800));
+        signal(pid, libc::SIGCONT)
+    })?;
+    let idle = |phase: usize| result.phases[phase].cpus.iter().map(|cpu| cpu.idle_ms).sum::<u64>();
+    ensure!(idle(1) > 200 && idle(2) > 200, "no CPU was idle: {:?}", [idle(1), idle(2)]);
+    let conserving = Assert { work_conserving: Some(true), ..NONE };
+    Ok(ask(&result, Some("stopped"), conserving).and(ask(&result, Some("goes on"), conserving)))
+}
+
+fn signal(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    let done = unsafe { libc::kill(pid, signal) };
+    ensure!(done == 0, "cannot send {pid} the signal {signal}: {}", std::io::Error::last_os_error());
+    Ok(())
 }
 
 /// Shares and limits of cgroups, and somebody who gets around them.

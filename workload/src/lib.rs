@@ -28,7 +28,7 @@ pub use histogram::LatencyHistogram;
 pub use program::{Metric, Program, ProgramEnd, ProgramReport};
 pub use report::{Gap, Progress, RunSegment, WorkerReport};
 pub use rt_app::{RtApp, RtAppError};
-pub use spawn::{WorkloadConfig, WorkloadHandle};
+pub use spawn::{EndedPhase, WorkloadConfig, WorkloadHandle};
 pub use spec::{AffinityKind, CpusetSpec, SchedPolicy, WorkerKind};
 pub use work_type::{Channel, Phase, TeamSize, WorkType};
 #[doc(hidden)] // For measuring what books cost.

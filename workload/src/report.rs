@@ -94,6 +94,10 @@ pub struct WorkerReport {
     pub voluntary_switches: Option<u64>,
     /// How often its CPU was taken from it.
     pub involuntary_switches: Option<u64>,
+    /// Whether it ran or waited for a CPU at both ends of what was measured: it did not sleep there, nor was it stopped by a
+    /// signal (`State` in `/proc/PID/status`).
+    #[serde(default)]
+    pub runnable_at_ends: Option<bool>,
     /// Longest gap while it had work, the one still open at the stop order included.
     pub longest_gap: Gap,
     /// Its work over time.

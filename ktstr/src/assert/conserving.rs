@@ -47,8 +47,10 @@ fn eager<'a>(phase: &'a PhaseReports, facts: &CgroupFacts) -> Vec<Eager<'a>> {
 impl<'a> Eager<'a> {
     fn of(report: &'a WorkerReport) -> Option<Self> {
         let accounted = report.run_delay_ns.map(|delay_ns| report.cpu_time_ns + delay_ns);
-        let blocked_ns = match report.voluntary_switches {
-            Some(0) => 0,
+        // The kernel adds up a wait when it is over. Who was runnable and has not given up its CPU since was runnable all the
+        // time, even if it waits still.
+        let blocked_ns = match (report.voluntary_switches, report.runnable_at_ends) {
+            (Some(0), Some(true)) => 0,
             _ => report.wall_time_ns.saturating_sub(accounted?),
         };
         (blocked_ns as f64 <= MOST_BLOCKED_SHARE * report.wall_time_ns as f64).then_some(Self { report, blocked_ns })
@@ -108,7 +110,8 @@ mod tests {
     }
 
     fn ran(ms: u64) -> WorkerReport {
-        WorkerReport { cpu_time_ns: ms * 1_000_000, voluntary_switches: Some(0), ..worker("a", 0) }
+        let runnable_at_ends = Some(true);
+        WorkerReport { cpu_time_ns: ms * 1_000_000, voluntary_switches: Some(0), runnable_at_ends, ..worker("a", 0) }
     }
 
     fn check_on(facts: CgroupFacts, reports: Vec<WorkerReport>, idle_ms: [u64; 2], expected: &[&str]) {
@@ -139,6 +142,9 @@ mod tests {
         let idle = [0, 2000];
         let sleeper = WorkerReport { run_delay_ns: Some(0), voluntary_switches: Some(9), ..ran(1000) };
         check_on(cgroup("a", "0-1"), vec![sleeper], idle, &["? in no phase did a worker"]);
+        // Stopped by a signal before the phase, and let go on within it.
+        let stopped = WorkerReport { run_delay_ns: Some(0), runnable_at_ends: Some(false), ..ran(500) };
+        check_on(cgroup("a", "0-1"), vec![stopped], idle, &["? in no phase did a worker"]);
         let max = Some(CpuMax { quota_us: 1, period_us: 1 });
         check_on(CgroupFacts { max, ..cgroup("a", "0-1") }, vec![ran(10)], idle, &["? in no phase"]);
         check_on(CgroupFacts { frozen: true, ..cgroup("a", "0-1") }, vec![ran(10)], idle, &["? in no phase"]);

@@ -52,16 +52,19 @@ fn run(ctx: &Ctx, steps: &[Planned]) -> Result<(Vec<WorkerReport>, Vec<PhaseRepo
     let _on_time = OnTime::begin().context("cannot give the scenario's thread real-time priority")?;
     let mut stage = Stage::new(ctx);
     let mut phases = Vec::with_capacity(steps.len());
-    for step in steps {
+    for (left, step) in (0..steps.len()).rev().zip(steps) {
         ctx.phase(&step.name)?;
-        phases.extend(run_step(&mut stage, step).with_context(|| step.name.clone())?);
+        let phase = run_step(&mut stage, step).and_then(|()| if left > 0 { stage.end_phase() } else { stage.close() });
+        phases.extend(phase.with_context(|| step.name.clone())?);
     }
     Ok((stage.finish()?, phases))
 }
 
-fn run_step(stage: &mut Stage<'_>, step: &Planned) -> Result<Option<PhaseReports>> {
+fn run_step(stage: &mut Stage<'_>, step: &Planned) -> Result<()> {
     step.setup.iter().try_for_each(|op| stage.perform(op))?;
-    stage.start();
+    if !step.ops.is_empty() {
+        stage.start();
+    }
     perform(stage, &step.ops)?;
     stage.begin_phase(&step.name)?;
     let end = Instant::now() + step.hold;
@@ -72,7 +75,7 @@ fn run_step(stage: &mut Stage<'_>, step: &Planned) -> Result<Option<PhaseReports
             stage.note_change()?;
         }
     }
-    stage.end_phase()
+    Ok(())
 }
 
 fn perform(stage: &mut Stage<'_>, ops: &[Op]) -> Result<()> {

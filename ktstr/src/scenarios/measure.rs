@@ -13,26 +13,28 @@ use std::collections::BTreeMap;
 pub(super) struct Measure {
     name: String,
     from_ns: u64,
+    length_ns: u64,
     /// `cpu.stat` of each cgroup at the beginning, and when that was.
     stats: BTreeMap<String, CpuStat>,
     /// Every CPU that each cgroup had.
     allowed: BTreeMap<String, CpuSet>,
-    /// Idle time of each CPU at the beginning.
-    idle_ms: BTreeMap<u32, u64>,
+    /// Idle time of each CPU at the beginning, and at the end.
+    idle_ms: [BTreeMap<u32, u64>; 2],
     steady: bool,
     /// Of workers that were stopped in the phase.
     gone: Vec<WorkerReport>,
 }
 
 impl Measure {
-    /// Begins with the cgroups of these names.
+    /// Looks at the cgroups of these names, before the phase begins.
     pub(super) fn begin(name: &str, cgroups: &CgroupManager, names: &[String]) -> Result<Self> {
         let mut measure = Self {
             name: name.to_owned(),
             from_ns: 0,
+            length_ns: 0,
             stats: BTreeMap::new(),
             allowed: BTreeMap::new(),
-            idle_ms: idle_ms_now()?,
+            idle_ms: Default::default(),
             steady: true,
             gone: Vec::new(),
         };
@@ -41,8 +43,21 @@ impl Measure {
             measure.stats.insert(name.clone(), stat?);
             measure.allowed.insert(name.clone(), cpus?);
         }
-        measure.from_ns = monotonic_ns();
         Ok(measure)
+    }
+
+    /// The phase begins. Idle time is looked at within it: what is before and after would be taken for the scheduler's fault.
+    pub(super) fn start(&mut self) -> Result<()> {
+        self.from_ns = monotonic_ns();
+        self.idle_ms[0] = idle_ms_now()?;
+        Ok(())
+    }
+
+    /// The phase ends.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        self.idle_ms[1] = idle_ms_now()?;
+        self.length_ns = monotonic_ns().saturating_sub(self.from_ns);
+        Ok(())
     }
 
     /// Workers are gone.
@@ -60,20 +75,18 @@ impl Measure {
         Ok(())
     }
 
-    /// Ends with the cgroups of these names, on a machine with as many CPUs.
+    /// All that there is to say, with the cgroups of these names, on a machine with as many CPUs.
     pub(super) fn end(
         mut self,
-        to_ns: u64,
         reports: Vec<WorkerReport>,
         cgroups: &CgroupManager,
         names: &[String],
         cpus: u32,
     ) -> Result<PhaseReports> {
-        let length_ns = to_ns.saturating_sub(self.from_ns);
-        let idle_ms = idle_ms_now()?;
         let facts = names.iter().map(|name| in_turns(|| self.facts(cgroups, name))).collect::<Result<_>>()?;
         let cpu = |cpu| {
-            let idle_ms = self.idle_ms.get(&cpu).zip(idle_ms.get(&cpu));
+            let [before, after] = &self.idle_ms;
+            let idle_ms = before.get(&cpu).zip(after.get(&cpu));
             let idle_ms = idle_ms.map(|(before, after)| after.saturating_sub(*before));
             CpuFacts { cpu, online: idle_ms.is_some(), idle_ms: idle_ms.unwrap_or_default() }
         };
@@ -82,7 +95,7 @@ impl Measure {
         Ok(PhaseReports {
             phase: self.name,
             from_ns: self.from_ns,
-            length_ns,
+            length_ns: self.length_ns,
             reports: self.gone,
             cgroups: facts,
             cpus,

@@ -5,12 +5,13 @@ use crate::ctx::Ctx;
 use crate::scenarios::hotplug::{Hotplug, online};
 use crate::scenarios::measure::{Measure, cpus_now};
 use crate::scenarios::op::Op;
-use crate::scenarios::priority::in_turns;
+use crate::scenarios::priority::Turns;
 use crate::stimulus::{Stimulus, StimulusKind};
 use anyhow::{Context, Result};
 use ktstr_wire::CpuSet;
 use ktstr_workload::{
-    AffinityKind, CgroupGroup, SchedPolicy, Work, WorkerReport, WorkloadConfig, WorkloadHandle, monotonic_ns,
+    AffinityKind, CgroupGroup, EndedPhase, Error, SchedPolicy, Work, WorkerReport, WorkloadConfig, WorkloadHandle,
+    monotonic_ns,
 };
 
 /// Everything that a scenario has made. Dropping it ends the workers, brings the CPUs back and removes the cgroups, in
@@ -69,10 +70,20 @@ impl<'a> Stage<'a> {
         self.crews.append(&mut self.waiting);
     }
 
-    /// From now on what workers and cgroups do belongs to this phase.
+    /// Lets the workers that wait begin, too. From now on what workers and cgroups do belongs to this phase.
     pub(super) fn begin_phase(&mut self, name: &str) -> Result<()> {
-        self.measure = Some(Measure::begin(name, self.ctx.cgroups(), self.group.names())?);
-        self.snapshot().map(drop)
+        // Before workers begin: what is asked of the kernel takes long beside many that compute.
+        let mut measure = Measure::begin(name, self.ctx.cgroups(), self.group.names())?;
+        let fresh = self.crews.len();
+        self.start();
+        // The first phase of those that begin now begins with them.
+        let ended: Vec<EndedPhase> =
+            self.crews[..fresh].iter_mut().map(|crew| crew.handle.next_phase()).collect::<Result<_, _>>()?;
+        measure.start()?;
+        self.measure = Some(measure);
+        // What they did before is no phase's.
+        self.report(ended);
+        Ok(())
     }
 
     /// Something was done since the phase began.
@@ -85,11 +96,31 @@ impl<'a> Stage<'a> {
 
     /// What was measured since the phase began.
     pub(super) fn end_phase(&mut self) -> Result<Option<PhaseReports>> {
-        let to_ns = monotonic_ns();
-        let reports = self.snapshot()?;
+        self.end_phase_by(WorkloadHandle::next_phase)
+    }
+
+    /// The same of the last phase. Nothing counts any more, up to when workers are stopped.
+    pub(super) fn close(&mut self) -> Result<Option<PhaseReports>> {
+        self.end_phase_by(WorkloadHandle::close)
+    }
+
+    fn end_phase_by(
+        &mut self,
+        end: impl Fn(&mut WorkloadHandle) -> Result<EndedPhase, Error>,
+    ) -> Result<Option<PhaseReports>> {
+        let Some(mut measure) = self.measure.take() else { return Ok(None) };
+        measure.stop()?;
+        let ended = self.crews.iter_mut().map(|crew| end(&mut crew.handle)).collect::<Result<_, _>>()?;
+        let reports = self.report(ended);
         let cpus = self.ctx.topology().cpus();
-        let measure = self.measure.take();
-        measure.map(|measure| measure.end(to_ns, reports, self.ctx.cgroups(), self.group.names(), cpus)).transpose()
+        measure.end(reports, self.ctx.cgroups(), self.group.names(), cpus).map(Some)
+    }
+
+    /// What the first crews measured in phases that have ended.
+    fn report(&mut self, ended: Vec<EndedPhase>) -> Vec<WorkerReport> {
+        let mut turns = Turns::begin();
+        let each = self.crews.iter_mut().zip(ended);
+        each.flat_map(|(crew, ended)| crew.report(ended, || turns.next())).collect()
     }
 
     /// Undoes what would keep workers from ending, ends them, and tells what all workers of the scenario measured.
@@ -216,15 +247,13 @@ impl<'a> Stage<'a> {
         }
         let mut crews: Vec<Crew> = self.crews.extract_if(.., |crew| crew.is_in(cgroup)).collect();
         if let Some(measure) = &mut self.measure {
-            crews.iter_mut().try_for_each(|crew| crew.snapshot().map(|reports| measure.add_gone(reports)))?;
+            for crew in &mut crews {
+                let ended = crew.handle.close()?;
+                measure.add_gone(crew.report(ended, || ()));
+            }
         }
         self.gone.extend(stop_together(crews)?);
         Ok(())
-    }
-
-    fn snapshot(&mut self) -> Result<Vec<WorkerReport>> {
-        let reports: Vec<_> = self.crews.iter_mut().map(|crew| in_turns(|| crew.snapshot())).collect::<Result<_>>()?;
-        Ok(reports.into_iter().flatten().collect())
     }
 }
 
@@ -233,11 +262,11 @@ impl Crew {
         self.cgroup.as_deref() == Some(cgroup)
     }
 
-    /// What they measured since the last time, under the name of the cgroup that they are in now.
-    fn snapshot(&mut self) -> Result<Vec<WorkerReport>> {
+    /// What they measured in the phase, under the name of the cgroup that they are in now.
+    fn report(&mut self, ended: EndedPhase, between: impl FnMut()) -> Vec<WorkerReport> {
         let cgroup = self.cgroup.clone().unwrap_or_default();
-        let reports = self.handle.snapshot()?.into_iter();
-        Ok(reports.map(|report| WorkerReport { cgroup: cgroup.clone(), ..report }).collect())
+        let reports = self.handle.report_phase(ended, between).into_iter();
+        reports.map(|report| WorkerReport { cgroup: cgroup.clone(), ..report }).collect()
     }
 }
 

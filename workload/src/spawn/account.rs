@@ -11,6 +11,8 @@ pub(super) struct Account {
     pub(super) run_delay_ns: Option<u64>,
     pub(super) voluntary_switches: Option<u64>,
     pub(super) involuntary_switches: Option<u64>,
+    /// Whether it ran or waited for a CPU at both ends.
+    pub(super) runnable: Option<bool>,
 }
 
 impl Account {
@@ -24,15 +26,14 @@ impl Account {
     /// `schedstat`: run time, run delay (Documentation/scheduler/sched-stats.rst). `status`: proc_pid_status(5).
     fn parse(schedstat: &str, status: &str) -> Self {
         let number = |at| schedstat.split_ascii_whitespace().nth(at).and_then(|text| text.parse().ok());
-        let line = |key| {
-            let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            value.and_then(|value| value.trim().parse().ok())
-        };
+        let line = |key| Some(status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?.trim());
+        let count = |key| line(key)?.parse().ok();
         Self {
             cpu_time_ns: number(0),
             run_delay_ns: number(1),
-            voluntary_switches: line("voluntary_ctxt_switches"),
-            involuntary_switches: line("nonvoluntary_ctxt_switches"),
+            voluntary_switches: count("voluntary_ctxt_switches"),
+            involuntary_switches: count("nonvoluntary_ctxt_switches"),
+            runnable: line("State").map(|state| state.starts_with('R')),
         }
     }
 
@@ -44,6 +45,7 @@ impl Account {
             run_delay_ns: minus(self.run_delay_ns, earlier.run_delay_ns),
             voluntary_switches: minus(self.voluntary_switches, earlier.voluntary_switches),
             involuntary_switches: minus(self.involuntary_switches, earlier.involuntary_switches),
+            runnable: self.runnable.zip(earlier.runnable).map(|(now, then)| now && then),
         }
     }
 }
@@ -66,17 +68,23 @@ mod tests {
 
     #[test]
     fn reads_what_the_kernel_writes() {
-        let status = "Name:\tcat\nThreads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n";
+        let status = "Name:\tcat\nState:\tT (stopped)\nThreads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n";
         let account = Account::parse("123456 789 12\n", status);
         let expected = Account {
             cpu_time_ns: Some(123_456),
             run_delay_ns: Some(789),
             voluntary_switches: Some(150),
             involuntary_switches: Some(545),
+            runnable: Some(false),
         };
         assert_eq!(account, expected);
         assert_eq!(Account::parse("x", "voluntary_ctxt_switches: many"), Account::default());
         assert_eq!(account.since(&Account { run_delay_ns: None, ..account }).run_delay_ns, None);
+        let runs = Account { runnable: Some(true), ..account };
+        assert_eq!(
+            [runs.since(&runs), runs.since(&account), account.since(&runs)].map(|both| both.runnable),
+            [Some(true), Some(false), Some(false)]
+        );
     }
 
     #[test]

@@ -114,6 +114,7 @@ impl WorkloadHandle {
                 first: Counts::default(),
                 last: Counts::default(),
                 seen: LatencyHistogram::default(),
+                closing: None,
             });
         }
         Ok(())

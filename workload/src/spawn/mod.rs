@@ -44,7 +44,14 @@ pub struct WorkloadHandle {
     /// The current phase, and when it began.
     phase: u64,
     phase_from_ns: u64,
+    /// Since when nothing counts any more.
+    closed_ns: Option<u64>,
 }
+
+/// A phase that is over and has not been reported on yet.
+#[derive(Debug)]
+#[must_use = "what was measured in it is in its reports"]
+pub struct EndedPhase(Span);
 
 #[derive(Debug)]
 struct Process {
@@ -69,6 +76,8 @@ struct Worker {
     /// At the last snapshot.
     last: Counts,
     seen: LatencyHistogram,
+    /// What the kernel said of it after the books were closed.
+    closing: Option<Account>,
 }
 
 impl WorkloadHandle {
@@ -89,6 +98,7 @@ impl WorkloadHandle {
             released_ns: 0,
             phase: 0,
             phase_from_ns: 0,
+            closed_ns: None,
         };
         for config in configs {
             handle.spawn_group(config)?;
@@ -111,7 +121,9 @@ impl WorkloadHandle {
 
     fn read_first(&mut self) {
         for (worker, slot) in self.workers.iter_mut().zip(&*self.slots) {
-            worker.first = Counts::new(slot, Account::read(worker.pid, worker.tid));
+            // It waits to be started still, and has work from then on.
+            let account = Account { runnable: Some(true), ..Account::read(worker.pid, worker.tid) };
+            worker.first = Counts::new(slot, account);
             worker.last = worker.first.clone();
         }
     }
@@ -177,20 +189,55 @@ impl WorkloadHandle {
     /// # Errors
     /// [`Error::DiedEarly`] when a worker had ended before.
     pub fn snapshot(&mut self) -> Result<Vec<WorkerReport>, Error> {
+        let ended = self.next_phase()?;
+        Ok(self.report_phase(ended, || ()))
+    }
+
+    /// The first half of [`WorkloadHandle::snapshot`], which takes next to no time, so that several handles do it together.
+    ///
+    /// # Errors
+    /// [`Error::DiedEarly`] when a worker had ended before.
+    pub fn next_phase(&mut self) -> Result<EndedPhase, Error> {
         self.check_alive()?;
         let to_ns = monotonic_ns();
-        let span = Span { from_ns: self.phase_from_ns, to_ns, phase: Some(self.phase) };
+        let ended = self.phase_until(to_ns);
         (self.phase, self.phase_from_ns) = (self.phase + 1, to_ns);
         self.orders[0].phase_from_ns[self.phase as usize % 2].store(to_ns, Release);
         self.orders[0].phase.store(self.phase, Release);
+        Ok(ended)
+    }
+
+    /// Ends the last phase: what workers do from now on does not count, and is left out of the reports of the whole time, too.
+    /// What it takes to ask the kernel, and a worker to end, is not part of its work.
+    ///
+    /// # Errors
+    /// [`Error::DiedEarly`] when a worker had ended before.
+    pub fn close(&mut self) -> Result<EndedPhase, Error> {
+        self.check_alive()?;
+        let to_ns = *self.closed_ns.get_or_insert_with(monotonic_ns);
+        self.orders[0].closed.store(true, Release);
+        Ok(self.phase_until(to_ns))
+    }
+
+    fn phase_until(&self, to_ns: u64) -> EndedPhase {
+        EndedPhase(Span { from_ns: self.phase_from_ns, to_ns, phase: Some(self.phase) })
+    }
+
+    /// The second half of [`WorkloadHandle::snapshot`], which asks the kernel about one worker after the other, and does
+    /// `between` after each.
+    pub fn report_phase(&mut self, EndedPhase(span): EndedPhase, mut between: impl FnMut()) -> Vec<WorkerReport> {
+        let closed = self.closed_ns.is_some();
         let each = self.workers.iter_mut().zip(&*self.slots);
         let reports = each.map(|(worker, slot)| {
-            let now = Counts::new(slot, Account::read(worker.pid, worker.tid));
+            let account = Account::read(worker.pid, worker.tid);
+            worker.closing = closed.then_some(account);
+            let now = Counts::new(slot, account);
             let report = span.report(slot, &now, &worker.last, &mut worker.seen);
             worker.last = now;
+            between();
             worker.sign(report, true)
         });
-        Ok(reports.collect())
+        reports.collect()
     }
 
     /// Stops the workers and collects their reports of the whole time since the start.
@@ -206,30 +253,26 @@ impl WorkloadHandle {
     /// # Errors
     /// As [`WorkloadHandle::stop_and_collect`].
     pub fn stop_together(mut handles: Vec<Self>) -> Result<Vec<WorkerReport>, Error> {
-        let closed_ns: Vec<u64> = handles.iter_mut().map(Self::close).collect::<Result<_, _>>()?;
+        let ends: Vec<EndedPhase> = handles.iter_mut().map(Self::close).collect::<Result<_, _>>()?;
         let accounts: Vec<Vec<Account>> = handles.iter_mut().map(Self::stop).collect();
-        let each = handles.into_iter().zip(closed_ns).zip(accounts);
-        Ok(each.flat_map(|((handle, stop_ns), accounts)| handle.collect(stop_ns, accounts)).collect())
-    }
-
-    /// What workers do from now on does not count: what it takes to ask the kernel, and a worker to end, is not part of
-    /// its work.
-    fn close(&mut self) -> Result<u64, Error> {
-        self.check_alive()?;
-        let stop_ns = monotonic_ns();
-        self.orders[0].closed.store(true, Release);
-        Ok(stop_ns)
+        let told_ns = monotonic_ns();
+        let each = handles.into_iter().zip(ends).zip(accounts);
+        let reports = each.flat_map(|((mut handle, EndedPhase(span)), accounts)| {
+            handle.reap(told_ns);
+            handle.collect(span.to_ns, accounts)
+        });
+        Ok(reports.collect())
     }
 
     fn stop(&mut self) -> Vec<Account> {
-        let accounts = self.workers.iter().map(|worker| Account::read(worker.pid, worker.tid)).collect();
+        let account = |worker: &Worker| worker.closing.unwrap_or_else(|| Account::read(worker.pid, worker.tid));
+        let accounts = self.workers.iter().map(account).collect();
         self.orders[0].stop.store(true, Release);
         self.programs().for_each(RunningProgram::terminate);
         accounts
     }
 
     fn collect(mut self, stop_ns: u64, accounts: Vec<Account>) -> Vec<WorkerReport> {
-        self.reap(stop_ns);
         let mut programs = self.end_programs();
         let span = Span { from_ns: self.released_ns, to_ns: stop_ns, phase: None };
         let each = self.workers.iter().zip(&*self.slots).zip(accounts);
@@ -266,18 +309,22 @@ impl WorkloadHandle {
     /// Waits for the workers that were told to stop.
     fn reap(&mut self, told_ns: u64) {
         loop {
-            for process in self.processes.iter_mut().filter(|process| process.running) {
-                process.running = match &process.program {
-                    Some(program) => !program.is_over(),
-                    None => try_reap(process.pid).is_none(),
-                };
-            }
+            self.reap_ended();
             let waited = Duration::from_nanos(monotonic_ns().saturating_sub(told_ns));
             if !self.processes.iter().any(|process| process.running && waited < process.patience()) {
                 return;
             }
             self.nudge();
             std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn reap_ended(&mut self) {
+        for process in self.processes.iter_mut().filter(|process| process.running) {
+            process.running = match &process.program {
+                Some(program) => !program.is_over(),
+                None => try_reap(process.pid).is_none(),
+            };
         }
     }
 

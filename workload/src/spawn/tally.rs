@@ -71,6 +71,7 @@ impl Span {
             cpus_visited,
             voluntary_switches: account.voluntary_switches,
             involuntary_switches: account.involuntary_switches,
+            runnable_at_ends: account.runnable,
             longest_gap,
             progress: self.progress(slot, now.iterations),
             runs,
