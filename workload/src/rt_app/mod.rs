@@ -26,7 +26,8 @@ use std::time::Duration;
 ///
 /// A test's body runs in the guest, where the file is not: `include_str!` takes it along. Each thread of the file is a
 /// worker; a round of its work is one execution of a phase. Comments, trailing commas and keys that come several times are
-/// taken, as rt-app's `workgen` takes them. What is not understood is an error.
+/// taken, as rt-app's `workgen` takes them. What is not understood is an error, and so are `fork`, `taskgroup`, `util_min`,
+/// `util_max` and `membind_nodes` of newer files: the scenario says what workers and cgroups there are.
 ///
 /// What differs from rt-app: `run` takes as much CPU time as it says, so that nothing is calibrated; the test's duration
 /// counts, not the file's; a thread whose loops are over sleeps until the end; nothing is logged.
@@ -58,6 +59,8 @@ pub(crate) struct Thread {
 pub(crate) struct Phase {
     pub(crate) loops: Option<u64>,
     pub(crate) cpus: Option<CpuSet>,
+    /// What it becomes here; without, it stays as it is.
+    pub(crate) policy: Option<(SchedPolicy, i32)>,
     pub(crate) events: Vec<Event>,
 }
 

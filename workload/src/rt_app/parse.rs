@@ -48,7 +48,18 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn unknown(&self) -> RtAppError {
-        self.error("this key is not understood")
+        self.error(match self.key {
+            "fork" => "workers are all made before they start: give the thread as many instances as it forks",
+            "taskgroup" => {
+                "the cgroup is that of the scenario: declare one for each group, with a file for its threads"
+            }
+            "util_min" | "util_max" => "utilization is clamped for a cgroup: say it by its `uclamp`",
+            "membind_nodes" | "nodes_membind" => "memory is not bound to nodes here: take WorkType::NumaMigration",
+            "exec" | "lock_order" => {
+                "this is of files older than rt-app 1.0, which does not run them either: say it by `run` and `lock`"
+            }
+            _ => "this key is not understood",
+        })
     }
 }
 
@@ -167,19 +178,17 @@ fn thread(
     let mut events = Vec::new();
     for (key, node) in entries {
         let at = at.at(key);
+        if rules.take(&at, key, node)? {
+            continue;
+        }
         match (key.as_str(), node) {
             ("instance", _) => {}
             ("loop", _) => thread.loops = loops(&at, node)?,
             ("cpus", _) => thread.cpus = Some(cpus(&at, node)?),
             ("delay", _) => thread.delay_ns = nonnegative(&at, node)?.saturating_mul(1000).min(u64::MAX / 4),
-            ("policy", Node::Text(name)) => rules.class = Some(class(&at, name)?),
-            ("priority", _) => rules.priority = Some(int(&at, node)?),
-            ("dl-runtime", _) => rules.runtime_us = Some(nonnegative(&at, node)?),
-            ("dl-period", _) => rules.period_us = Some(nonnegative(&at, node)?),
-            ("dl-deadline", _) => rules.deadline_us = Some(nonnegative(&at, node)?),
             ("phases", _) => {
                 for (name, node) in members(&at, node)? {
-                    thread.phases.push(phase(&at.at(name), node, owner, words)?);
+                    thread.phases.push(phase(&at.at(name), node, owner, default_policy, words)?);
                 }
             }
             _ => events.push(event(&at, key, node, owner, words)?.ok_or_else(|| at.unknown())?),
@@ -190,7 +199,7 @@ fn thread(
     }
     if !events.is_empty() {
         // The loops are the thread's own then.
-        thread.phases.push(Phase { loops: Some(1), cpus: None, events });
+        thread.phases.push(Phase { loops: Some(1), cpus: None, policy: None, events });
     }
     if thread.phases.iter().all(|phase| phase.events.is_empty() || phase.loops == Some(0)) {
         return Err(at.error("it does nothing"));
@@ -199,15 +208,26 @@ fn thread(
     Ok(thread)
 }
 
-fn phase(at: &At<'_>, node: &Node, owner: &Owner<'_>, words: &mut Words) -> Result<Phase, RtAppError> {
-    let mut phase = Phase { loops: Some(1), cpus: None, events: Vec::<Event>::new() };
+fn phase(
+    at: &At<'_>,
+    node: &Node,
+    owner: &Owner<'_>,
+    default_policy: Option<Class>,
+    words: &mut Words,
+) -> Result<Phase, RtAppError> {
+    let mut phase = Phase { loops: Some(1), cpus: None, policy: None, events: Vec::<Event>::new() };
+    let mut rules = Rules::default();
     for (key, node) in members(at, node)? {
         let at = at.at(key);
         match key.as_str() {
             "loop" => phase.loops = loops(&at, node)?,
             "cpus" => phase.cpus = Some(cpus(&at, node)?),
+            _ if rules.take(&at, key, node)? => {}
             _ => phase.events.push(event(&at, key, node, owner, words)?.ok_or_else(|| at.unknown())?),
         }
+    }
+    if rules.is_said {
+        phase.policy = Rules { class: rules.class.or(default_policy), ..rules }.policy(at)?;
     }
     Ok(phase)
 }
@@ -238,6 +258,8 @@ fn class(at: &At<'_>, name: &str) -> Result<Class, RtAppError> {
 /// What is said of how a thread is scheduled.
 #[derive(Default)]
 struct Rules {
+    /// Whether anything is.
+    is_said: bool,
     class: Option<Class>,
     priority: Option<i64>,
     runtime_us: Option<u64>,
@@ -246,6 +268,20 @@ struct Rules {
 }
 
 impl Rules {
+    /// Takes what a key says of it; whether it does.
+    fn take(&mut self, at: &At<'_>, key: &str, node: &Node) -> Result<bool, RtAppError> {
+        match (key, node) {
+            ("policy", Node::Text(name)) => self.class = Some(class(at, name)?),
+            ("priority", _) => self.priority = Some(int(at, node)?),
+            ("dl-runtime", _) => self.runtime_us = Some(nonnegative(at, node)?),
+            ("dl-period", _) => self.period_us = Some(nonnegative(at, node)?),
+            ("dl-deadline", _) => self.deadline_us = Some(nonnegative(at, node)?),
+            _ => return Ok(false),
+        }
+        self.is_said = true;
+        Ok(true)
+    }
+
     /// The policy and the nice value; `None` when nothing is said, so that they are as of any worker.
     fn policy(&self, at: &At<'_>) -> Result<Option<(SchedPolicy, i32)>, RtAppError> {
         let nice = || {

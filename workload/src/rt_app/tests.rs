@@ -110,16 +110,37 @@ fn policies() {
 }
 
 #[test]
+fn a_phase_changes_what_it_says() {
+    let entries = r#""priority" : 3, "phases" : {
+        "a" : { "run" : 1 },
+        "b" : { "policy" : "SCHED_FIFO", "priority" : 5, "run" : 1 },
+        "c" : { "priority" : -5, "run" : 1 } }"#;
+    let app = parse(&thread(entries));
+    assert_eq!(app.threads[0].policy, Some((SchedPolicy::Normal, 3)));
+    let policies: Vec<_> = app.threads[0].phases.iter().map(|phase| phase.policy).collect();
+    assert_eq!(policies, [None, Some((SchedPolicy::Fifo(5), 0)), Some((SchedPolicy::Normal, -5))]);
+    check_error(
+        &thread(r#""phases" : { "p" : { "run" : 1, "priority" : 20 } }"#),
+        "in tasks.t.phases.p of the rt-app file",
+    );
+}
+
+#[test]
 fn what_is_not_understood_is_named_with_its_place() {
     check_error("{ \"tasks\" : {} }", "there are no tasks");
     check_error("{ \"taks\" : {} }", "in taks of the rt-app file: this key is not understood");
     check_error("[1]", "in the top of the rt-app file: it takes an object");
     check_error("{ \"tasks\" : { \"t\" : { \"run\" : 1 }", "in the file of the rt-app file: EOF");
-    check_error(&thread(r#""exec" : 5000, "period" : 24000"#), "in tasks.t.exec");
+    check_error(&thread(r#""period" : 24000, "run" : 1"#), "in tasks.t.period of the rt-app file: this key is not");
+    check_error(
+        &thread(r#""exec" : 5000, "period" : 24000"#),
+        "in tasks.t.exec of the rt-app file: this is of files older",
+    );
     check_error(
         &thread(r#""fork" : "t", "run" : 1"#),
-        "in tasks.t.fork of the rt-app file: this key is not understood",
+        "in tasks.t.fork of the rt-app file: workers are all made before",
     );
+    check_error(&thread(r#""phases" : { "p" : { "run" : 1, "util_min" : 2 } }"#), "by its `uclamp`");
     check_error(&thread(r#""phases" : { "p" : { "run" : 1, "jump" : 2 } }"#), "in tasks.t.phases.p.jump");
     check_error(&thread(r#""timer" : { "ref" : "x" }"#), "in tasks.t.timer of the rt-app file: it needs a `period`");
     check_error(&thread(r#""timer" : { "ref" : "x", "period" : 1, "mode" : "odd" }"#), "tasks.t.timer.mode");

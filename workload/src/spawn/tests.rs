@@ -238,6 +238,27 @@ fn every_work_type_goes_round() {
 }
 
 #[test]
+fn a_thread_of_rt_app_is_scheduled_as_its_phase_says() {
+    let text = r#"{ "tasks" : {
+        "stays" : { "policy" : "SCHED_IDLE", "phases" : { "a" : { "loop" : -1, "run" : 10 } } },
+        "changes" : { "phases" : {
+            "a" : { "run" : 10 },
+            "b" : { "policy" : "SCHED_BATCH", "priority" : 4, "run" : 10 },
+            "c" : { "loop" : -1, "run" : 10 } } } } }"#;
+    let workload = started(&[Work::new(WorkType::RtApp(text.parse().unwrap()))]);
+    // Until both are in their last phases.
+    for (worker, expected) in workload.pids().into_iter().zip([(SchedPolicy::Idle, 0), (SchedPolicy::Batch, 4)]) {
+        while attributes::policy(worker).unwrap() != expected {
+            sleep(Duration::from_millis(1));
+        }
+    }
+    await_work(&workload);
+    let policies = workload.pids().into_iter().map(|worker| attributes::policy(worker).unwrap());
+    assert_eq!(policies.collect::<Vec<_>>(), [(SchedPolicy::Idle, 0), (SchedPolicy::Batch, 4)]);
+    workload.stop_and_collect().unwrap();
+}
+
+#[test]
 fn a_sequence_does_each_of_its_parts() {
     let part = Duration::from_millis(5);
     let phases = [

@@ -6,6 +6,7 @@ use crate::clock::thread_cpu_ns;
 use crate::meter::Meter;
 use crate::rt_app::{Event, RtApp, Thread};
 use crate::spawn::attributes::{set_affinity, set_policy};
+use crate::spec::SchedPolicy;
 use crate::team::Team;
 use ktstr_wire::CpuSet;
 use std::hint::black_box;
@@ -23,6 +24,8 @@ const WORDS_AT_ONCE: usize = 512;
 struct Runner<'a, 'b> {
     meter: &'a mut Meter<'b>,
     team: &'a Team<'a>,
+    /// As it was set last.
+    policy: Option<(SchedPolicy, i32)>,
     /// When its first phase began, from which its timers count.
     began_ns: u64,
     buffer: Memory,
@@ -41,7 +44,7 @@ pub(super) fn run(meter: &mut Meter<'_>, team: &Team<'_>, app: &RtApp) -> io::Re
         meter.wait_until(began_ns, || sleep_until(began_ns));
     }
     let (buffer, device) = (Memory::new(app.mem_buffer_bytes)?, open(&app.io_device)?);
-    let mut runner = Runner { meter, team, began_ns, buffer, buffer_at: 0, device };
+    let mut runner = Runner { meter, team, policy: thread.policy, began_ns, buffer, buffer_at: 0, device };
     runner.all_loops(thread)?;
     // Its loops are over.
     while meter.goes_on() {
@@ -65,6 +68,10 @@ impl Runner<'_, '_> {
                     set_affinity(0, wanted)?;
                 }
                 cpus = wanted;
+                if let Some((policy, nice)) = phase.policy.filter(|wanted| self.policy != Some(*wanted)) {
+                    set_policy(0, policy, nice)?;
+                    self.policy = Some((policy, nice));
+                }
                 let mut done = 0;
                 while self.meter.goes_on() && phase.loops.is_none_or(|loops| done < loops) {
                     for event in &phase.events {
