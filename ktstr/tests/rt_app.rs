@@ -6,9 +6,10 @@ use ktstr::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// A thread with a period, phases with different ones, two that wake each other by turns at the pace of a third, and two
-/// that meet at a barrier. `runtime` and not `run`, which rt-app calibrates for seconds: 1516 ns is what it finds a turn of its loop to
-/// take under emulation, and it looks at the clock once in some turns. rt-app wants each key once.
+/// A thread with a period, phases with different ones, two that wake each other by turns at the pace of a third, one that asks
+/// and waits for an answer with a mutex in its hand, and two that meet at a barrier. `runtime` and not `run`, which rt-app
+/// calibrates for seconds: 1516 ns is what it finds a turn of its loop to take under emulation, and it looks at the clock
+/// once in some turns. rt-app wants each key once.
 const WORKLOAD: &str = r#"{
     "tasks" : {
         "periodic" : { "runtime" : 1000, "timer" : { "ref" : "unique", "period" : 20000 } },
@@ -19,6 +20,8 @@ const WORKLOAD: &str = r#"{
         "tick" : { "resume" : "ping", "timer" : { "ref" : "tick", "period" : 25000 } },
         "ping" : { "suspend" : "ping", "runtime0" : 300, "resume" : "pong" },
         "pong" : { "suspend" : "pong", "lock" : "m", "runtime0" : 300, "unlock" : "m" },
+        "asks" : { "lock" : "desk", "runtime" : 200, "sync" : { "ref" : "bell", "mutex" : "desk" }, "unlock" : "desk", "sleep" : 9000 },
+        "answers" : { "sleep" : 12000, "lock" : "desk", "signal" : "bell", "unlock" : "desk" },
         "first" : { "sleep" : 15000, "barrier" : "meet" },
         "second" : { "runtime" : 200, "barrier" : "meet" }
     },

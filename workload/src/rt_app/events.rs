@@ -29,17 +29,43 @@ pub(super) struct Owner<'a> {
     pub(super) number: usize,
 }
 
-/// The event of a key, whose number at the end only tells it from others; `None` for a key that is no event's.
-pub(super) fn event(
+/// Adds the events of a key, whose number at the end only tells it from others.
+///
+/// # Errors
+/// For a key that is no event's, too.
+pub(super) fn add(
+    events: &mut Vec<Event>,
     at: &At<'_>,
     key: &str,
     node: &Node,
     owner: &Owner<'_>,
     words: &mut Words,
-) -> Result<Option<Event>, RtAppError> {
+) -> Result<(), RtAppError> {
     let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    if name == "sync" {
+        let (condition, mutex) = condition_and_mutex(at, node)?;
+        sync(events, words.of("condition", condition), words.of("mutex", mutex));
+    } else {
+        events.push(event(at, name, node, owner, words)?);
+    }
+    Ok(())
+}
+
+/// Signals, and waits: with the mutex, which files lock before it, or as the tutorial says, which locks it here.
+fn sync(events: &mut Vec<Event>, condition: usize, mutex: usize) {
+    let last = events
+        .iter()
+        .rev()
+        .find(|event| matches!(event, Event::Lock { mutex: m } | Event::Unlock { mutex: m } if *m == mutex));
+    let is_held = matches!(last, Some(Event::Lock { .. }));
+    events.extend((!is_held).then_some(Event::Lock { mutex }));
+    events.extend([Event::Signal { condition }, Event::Wait { condition, mutex }]);
+    events.extend((!is_held).then_some(Event::Unlock { mutex }));
+}
+
+fn event(at: &At<'_>, name: &str, node: &Node, owner: &Owner<'_>, words: &mut Words) -> Result<Event, RtAppError> {
     let condition = "condition";
-    Ok(Some(match name {
+    Ok(match name {
         "run" => Event::Run { ns: duration_ns(at, node)? },
         "runtime" => Event::Runtime { ns: duration_ns(at, node)? },
         "sleep" => Event::Sleep { ns: duration_ns(at, node)? },
@@ -50,17 +76,16 @@ pub(super) fn event(
         "unlock" => Event::Unlock { mutex: words.of("mutex", text(at, node)?) },
         "signal" => Event::Signal { condition: words.of(condition, reference(at, node)?) },
         "broad" => Event::Broadcast { condition: words.of(condition, reference(at, node)?) },
-        "wait" | "sync" => {
+        "wait" => {
             let (condition, mutex) = condition_and_mutex(at, node)?;
-            let (condition, mutex) = (words.of("condition", condition), words.of("mutex", mutex));
-            if name == "wait" { Event::Wait { condition, mutex } } else { Event::Sync { condition, mutex } }
+            Event::Wait { condition: words.of("condition", condition), mutex: words.of("mutex", mutex) }
         }
         "barrier" => Event::Barrier { barrier: words.of("barrier", text(at, node)?), users: 0 },
         "suspend" => Event::Suspend { condition: words.of("thread", own_name_if_empty(text(at, node)?, owner)) },
         "resume" => Event::Resume { condition: words.of("thread", text(at, node)?) },
         "yield" => Event::Yield,
-        _ => return Ok(None),
-    }))
+        _ => return Err(at.unknown()),
+    })
 }
 
 fn timer(at: &At<'_>, node: &Node, owner: &Owner<'_>, words: &mut Words) -> Result<Event, RtAppError> {

@@ -99,10 +99,6 @@ pub(crate) enum Event {
     Broadcast {
         condition: usize,
     },
-    Sync {
-        condition: usize,
-        mutex: usize,
-    },
     /// Waits until this many have arrived there.
     Barrier {
         barrier: usize,
@@ -129,7 +125,7 @@ impl Event {
         match *self {
             Self::Timer { timer, .. } => [Some(timer), None],
             Self::Lock { mutex } | Self::Unlock { mutex } => [Some(mutex), None],
-            Self::Wait { condition, mutex } | Self::Sync { condition, mutex } => [Some(condition), Some(mutex)],
+            Self::Wait { condition, mutex } => [Some(condition), Some(mutex)],
             Self::Signal { condition } | Self::Broadcast { condition } => [Some(condition), None],
             Self::Suspend { condition } | Self::Resume { condition } => [Some(condition), None],
             Self::Barrier { barrier, .. } => [Some(barrier), None],

@@ -1,6 +1,6 @@
 //! The file's objects: `global`, `tasks`, and what is said of a thread.
 
-use super::events::{Owner, Words, event};
+use super::events::{self, Owner, Words};
 use super::tree::Node;
 use super::{Event, Phase, RtApp, RtAppError, Thread};
 use crate::spec::SchedPolicy;
@@ -191,7 +191,7 @@ fn thread(
                     thread.phases.push(phase(&at.at(name), node, owner, default_policy, words)?);
                 }
             }
-            _ => events.push(event(&at, key, node, owner, words)?.ok_or_else(|| at.unknown())?),
+            _ => events::add(&mut events, &at, key, node, owner, words)?,
         }
     }
     if !events.is_empty() && !thread.phases.is_empty() {
@@ -223,7 +223,7 @@ fn phase(
             "loop" => phase.loops = loops(&at, node)?,
             "cpus" => phase.cpus = Some(cpus(&at, node)?),
             _ if rules.take(&at, key, node)? => {}
-            _ => phase.events.push(event(&at, key, node, owner, words)?.ok_or_else(|| at.unknown())?),
+            _ => events::add(&mut phase.events, &at, key, node, owner, words)?,
         }
     }
     if rules.is_said {

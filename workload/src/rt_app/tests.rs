@@ -74,7 +74,10 @@ fn names_of_one_kind_are_shared_by_all_threads() {
         Event::Wait { condition: 1, mutex: 0 },
         Event::Unlock { mutex: 0 },
         Event::Suspend { condition: 2 },
-        Event::Sync { condition: 1, mutex: 5 },
+        Event::Lock { mutex: 5 },
+        Event::Signal { condition: 1 },
+        Event::Wait { condition: 1, mutex: 5 },
+        Event::Unlock { mutex: 5 },
         Event::Broadcast { condition: 1 },
         barrier,
         timer(2000),
@@ -107,6 +110,22 @@ fn policies() {
         "in tasks.t of the rt-app file: real-time",
     );
     check_error(&thread(r#""policy" : "SCHED_FAIR", "run" : 1"#), "in tasks.t.policy of the rt-app file");
+}
+
+#[test]
+fn a_mutex_that_is_held_is_not_locked_by_sync() {
+    let sync = r#""sync" : { "ref" : "q", "mutex" : "m" }"#;
+    let check = |before: &str, expected: [bool; 2]| {
+        let events = parse(&thread(&format!("{before} {sync}, \"run\" : 1"))).threads[0].phases[0].events.clone();
+        let signal = events.iter().position(|event| matches!(event, Event::Signal { .. })).unwrap();
+        assert!(matches!(events[signal + 1], Event::Wait { .. }));
+        let around = [events.get(signal - 1), events.get(signal + 2)];
+        let locks = around.map(|event| matches!(event, Some(Event::Lock { .. } | Event::Unlock { .. })));
+        assert_eq!(locks, expected, "{events:?}");
+    };
+    check(r#""lock" : "m", "run" : 1,"#, [false, false]);
+    check(r#""lock" : "m", "unlock" : "m", "run" : 1,"#, [true, true]);
+    check(r#""lock" : "other", "run" : 1,"#, [true, true]);
 }
 
 #[test]

@@ -110,12 +110,6 @@ impl Runner<'_, '_> {
             Event::Wait { condition, mutex } => wait_with(meter, team.word(condition), team.word(mutex)),
             Event::Signal { condition } => signal(team.word(condition)),
             Event::Broadcast { condition } | Event::Resume { condition } => broadcast(team.word(condition)),
-            Event::Sync { condition, mutex } => {
-                lock(meter, team.word(mutex));
-                signal(team.word(condition));
-                wait_with(meter, team.word(condition), team.word(mutex));
-                unlock(team.word(mutex));
-            }
             Event::Barrier { barrier, users } => arrive(meter, team.word(barrier), users),
             Event::Suspend { condition } => wait_for(meter, team.word(condition)),
             Event::Memory { bytes } => self.write_memory(bytes),
