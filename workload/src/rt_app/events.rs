@@ -42,25 +42,35 @@ pub(super) fn add(
     words: &mut Words,
 ) -> Result<(), RtAppError> {
     let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    if name == "sync" {
-        let (condition, mutex) = condition_and_mutex(at, node)?;
-        sync(events, words.of("condition", condition), words.of("mutex", mutex));
-    } else {
-        events.push(event(at, name, node, owner, words)?);
+    let (condition, mutex) = match name {
+        "sync" => condition_and_mutex(at, node)?,
+        // Of a condition and a mutex by the same name; shipped files also wake by `sync` who is suspended.
+        "suspend" => [own_name_if_empty(text(at, node)?, owner); 2].into(),
+        "resume" => [text(at, node)?; 2].into(),
+        _ => {
+            events.push(event(at, name, node, owner, words)?);
+            return Ok(());
+        }
+    };
+    let (condition, mutex) = (words.of("condition", condition), words.of("mutex", mutex));
+    let wait = Event::Wait { condition, mutex };
+    match name {
+        "sync" => with_mutex(events, mutex, &[Event::Signal { condition }, wait]),
+        "suspend" => with_mutex(events, mutex, &[wait]),
+        _ => with_mutex(events, mutex, &[Event::Broadcast { condition }]),
     }
     Ok(())
 }
 
-/// Signals, and waits: with the mutex, which files lock before it, or as the tutorial says, which locks it here.
-fn sync(events: &mut Vec<Event>, condition: usize, mutex: usize) {
-    let last = events
-        .iter()
-        .rev()
-        .find(|event| matches!(event, Event::Lock { mutex: m } | Event::Unlock { mutex: m } if *m == mutex));
-    let is_held = matches!(last, Some(Event::Lock { .. }));
-    events.extend((!is_held).then_some(Event::Lock { mutex }));
-    events.extend([Event::Signal { condition }, Event::Wait { condition, mutex }]);
-    events.extend((!is_held).then_some(Event::Unlock { mutex }));
+/// Adds what is done with a mutex in hand. Where the thread holds it already, as it does around `sync` in shipped files, it
+/// does not wait for itself.
+fn with_mutex(events: &mut Vec<Event>, mutex: usize, inner: &[Event]) {
+    let (lock, unlock) = (Event::Lock { mutex }, Event::Unlock { mutex });
+    let last = events.iter().rev().find(|event| [lock, unlock].contains(event));
+    let is_held = last == Some(&lock);
+    events.extend((!is_held).then_some(lock));
+    events.extend(inner);
+    events.extend((!is_held).then_some(unlock));
 }
 
 fn event(at: &At<'_>, name: &str, node: &Node, owner: &Owner<'_>, words: &mut Words) -> Result<Event, RtAppError> {
@@ -81,8 +91,6 @@ fn event(at: &At<'_>, name: &str, node: &Node, owner: &Owner<'_>, words: &mut Wo
             Event::Wait { condition: words.of("condition", condition), mutex: words.of("mutex", mutex) }
         }
         "barrier" => Event::Barrier { barrier: words.of("barrier", text(at, node)?), users: 0 },
-        "suspend" => Event::Suspend { condition: words.of("thread", own_name_if_empty(text(at, node)?, owner)) },
-        "resume" => Event::Resume { condition: words.of("thread", text(at, node)?) },
         "yield" => Event::Yield,
         _ => return Err(at.unknown()),
     })

@@ -104,12 +104,6 @@ pub(crate) enum Event {
         barrier: usize,
         users: u64,
     },
-    Suspend {
-        condition: usize,
-    },
-    Resume {
-        condition: usize,
-    },
     Memory {
         bytes: u64,
     },
@@ -127,7 +121,6 @@ impl Event {
             Self::Lock { mutex } | Self::Unlock { mutex } => [Some(mutex), None],
             Self::Wait { condition, mutex } => [Some(condition), Some(mutex)],
             Self::Signal { condition } | Self::Broadcast { condition } => [Some(condition), None],
-            Self::Suspend { condition } | Self::Resume { condition } => [Some(condition), None],
             Self::Barrier { barrier, .. } => [Some(barrier), None],
             Self::Run { .. } | Self::Runtime { .. } | Self::Sleep { .. } => [None, None],
             Self::Memory { .. } | Self::Io { .. } | Self::Yield => [None, None],

@@ -59,12 +59,14 @@ fn names_of_one_kind_are_shared_by_all_threads() {
         } }"#,
     );
     let events = |thread: usize| app.threads[thread].phases[0].events.clone();
-    let timer = |period_ns| Event::Timer { timer: 4, period_ns, absolute: false };
-    let barrier = Event::Barrier { barrier: 3, users: 3 };
+    let timer = |period_ns| Event::Timer { timer: 5, period_ns, absolute: false };
+    let barrier = Event::Barrier { barrier: 4, users: 3 };
     let first = [
         Event::Lock { mutex: 0 },
         Event::Signal { condition: 1 },
-        Event::Resume { condition: 2 },
+        Event::Lock { mutex: 3 },
+        Event::Broadcast { condition: 2 },
+        Event::Unlock { mutex: 3 },
         barrier,
         timer(1000),
     ];
@@ -73,18 +75,20 @@ fn names_of_one_kind_are_shared_by_all_threads() {
         Event::Lock { mutex: 0 },
         Event::Wait { condition: 1, mutex: 0 },
         Event::Unlock { mutex: 0 },
-        Event::Suspend { condition: 2 },
-        Event::Lock { mutex: 5 },
+        Event::Lock { mutex: 3 },
+        Event::Wait { condition: 2, mutex: 3 },
+        Event::Unlock { mutex: 3 },
+        Event::Lock { mutex: 6 },
         Event::Signal { condition: 1 },
-        Event::Wait { condition: 1, mutex: 5 },
-        Event::Unlock { mutex: 5 },
+        Event::Wait { condition: 1, mutex: 6 },
+        Event::Unlock { mutex: 6 },
         Event::Broadcast { condition: 1 },
         barrier,
         timer(2000),
         Event::Memory { bytes: 10 },
         Event::Io { bytes: 20 },
     ];
-    assert_eq!((events(1), events(2), app.words), (second.to_vec(), second.to_vec(), 6));
+    assert_eq!((events(1), events(2), app.words), (second.to_vec(), second.to_vec(), 7));
 }
 
 #[test]
@@ -110,6 +114,19 @@ fn policies() {
         "in tasks.t of the rt-app file: real-time",
     );
     check_error(&thread(r#""policy" : "SCHED_FAIR", "run" : 1"#), "in tasks.t.policy of the rt-app file");
+}
+
+#[test]
+fn who_is_suspended_waits_for_the_condition_of_that_name() {
+    let text = r#""suspend" : "q", "resume" : "q", "signal" : "q", "suspend" : "" "#;
+    let with = |mutex, inner| [Event::Lock { mutex }, inner, Event::Unlock { mutex }];
+    let expected = [
+        &with(1, Event::Wait { condition: 0, mutex: 1 })[..],
+        &with(1, Event::Broadcast { condition: 0 }),
+        &[Event::Signal { condition: 0 }],
+        &with(3, Event::Wait { condition: 2, mutex: 3 }),
+    ];
+    assert_eq!(parse(&thread(text)).threads[0].phases[0].events, expected.concat());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Runs a thread of an rt-app file.
 
-use super::sync::{arrive, broadcast, lock, signal, unlock, wait_for, wait_with};
+use super::sync::{arrive, broadcast, lock, signal, unlock, wait_with};
 use super::system::{Memory, done, sleep_until, yield_cpu};
 use crate::clock::thread_cpu_ns;
 use crate::meter::Meter;
@@ -109,9 +109,8 @@ impl Runner<'_, '_> {
             Event::Unlock { mutex } => unlock(team.word(mutex)),
             Event::Wait { condition, mutex } => wait_with(meter, team.word(condition), team.word(mutex)),
             Event::Signal { condition } => signal(team.word(condition)),
-            Event::Broadcast { condition } | Event::Resume { condition } => broadcast(team.word(condition)),
+            Event::Broadcast { condition } => broadcast(team.word(condition)),
             Event::Barrier { barrier, users } => arrive(meter, team.word(barrier), users),
-            Event::Suspend { condition } => wait_for(meter, team.word(condition)),
             Event::Memory { bytes } => self.write_memory(bytes),
             Event::Io { bytes } => return self.write_device(bytes),
             Event::Yield => yield_cpu(),

@@ -37,12 +37,6 @@ pub(super) fn wait_with(meter: &mut Meter<'_>, condition: &Word, mutex: &Word) {
     lock(meter, mutex);
 }
 
-/// Waits for the condition, whose next signal counts.
-pub(super) fn wait_for(meter: &mut Meter<'_>, condition: &Word) {
-    let seen = condition.futex.load(Acquire);
-    wait_until_not(meter, condition, seen);
-}
-
 /// Wakes one that waits, if there is one.
 pub(super) fn signal(condition: &Word) {
     wake(condition, 1);
