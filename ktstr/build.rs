@@ -10,7 +10,7 @@ use std::process::{Command, exit};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Crates whose sources the agent is made of.
-const SOURCES: [&str; 2] = ["agent", "wire"];
+const SOURCES: [&str; 3] = ["agent", "btf", "wire"];
 
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());

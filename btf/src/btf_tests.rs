@@ -1,6 +1,6 @@
 //! Tests of the walk over a section: every kind, sections cut short, claims that do not hold, noise.
 
-use super::super::builder::{Builder, bytes};
+use super::builder::{Builder, bytes};
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,8 +1,13 @@
-//! The types in a `.BTF` section: as much of each as the check of kfuncs asks for.
+//! The types in a `.BTF` section: as much of each as is asked for here.
 //!
 //! One walk finds where each type starts, and checks that all of it lies inside; afterwards a look-up costs the same for
 //! every id. Nothing is copied, and a type takes four bytes of memory. Source: Documentation/bpf/btf.rst,
 //! include/uapi/linux/btf.h.
+
+pub mod builder;
+mod layout;
+
+pub use layout::Variable;
 
 use std::ops::Range;
 
@@ -50,17 +55,21 @@ pub enum Error {
 }
 
 /// `BTF_KIND_PTR`.
-pub(super) const PTR: u8 = 2;
+pub const PTR: u8 = 2;
 /// `BTF_KIND_STRUCT`.
-pub(super) const STRUCT: u8 = 4;
+pub const STRUCT: u8 = 4;
 /// `BTF_KIND_FWD`.
-pub(super) const FWD: u8 = 7;
+pub const FWD: u8 = 7;
 /// `BTF_KIND_CONST`.
-pub(super) const CONST: u8 = 10;
+pub const CONST: u8 = 10;
 /// `BTF_KIND_FUNC`.
-pub(super) const FUNC: u8 = 12;
+pub const FUNC: u8 = 12;
 /// `BTF_KIND_FUNC_PROTO`.
-pub(super) const FUNC_PROTO: u8 = 13;
+pub const FUNC_PROTO: u8 = 13;
+/// `BTF_KIND_VAR`.
+pub const VAR: u8 = 14;
+/// `BTF_KIND_DATASEC`.
+pub const DATASEC: u8 = 15;
 
 /// What follows the 12 bytes that every type has, by kind: bytes once, bytes for each of its elements. Kind 0 is no kind.
 const EXTRA: [(u8, u8); 20] = [
@@ -91,7 +100,7 @@ const MAX_TYPES: usize = 0xf_ffff;
 const MAX_NAME: usize = 512;
 
 /// The types of one section, by id.
-pub(super) struct Types<'a> {
+pub struct Types<'a> {
     records: &'a [u8],
     strings: &'a [u8],
     /// Where in `records` each type starts; the first has id 1.
@@ -100,25 +109,30 @@ pub(super) struct Types<'a> {
 
 /// A type, as far as all kinds are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Type<'a> {
-    pub(super) id: u32,
-    pub(super) kind: u8,
+pub struct Type<'a> {
+    /// Its place in the section, from 1.
+    pub id: u32,
+    /// `BTF_KIND_*`.
+    pub kind: u8,
     name_offset: u32,
     /// The type that this one refers to; a size in bytes for kinds that have one.
-    pub(super) target: u32,
+    pub target: u32,
     elements: &'a [u8],
 }
 
 impl Type<'_> {
     /// The id of the type of a prototype's last parameter. Not for other kinds.
-    pub(super) fn last_parameter(&self) -> Option<u32> {
+    pub fn last_parameter(&self) -> Option<u32> {
         self.elements.last_chunk().map(|id| u32::from_le_bytes(*id))
     }
 }
 
 impl<'a> Types<'a> {
     /// Finds the types in the bytes of a `.BTF` section.
-    pub(super) fn parse(section: &'a [u8]) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When it is damaged, big-endian, or of a format that is not known here.
+    pub fn parse(section: &'a [u8]) -> Result<Self, Error> {
         if !section.starts_with(b"\x9f\xeb\x01\x00") {
             return Err(Error::Header { start: section[..section.len().min(4)].to_vec() });
         }
@@ -136,13 +150,13 @@ impl<'a> Types<'a> {
     }
 
     /// How many types there are; ids start at 1.
-    pub(super) fn count(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         // No more than `MAX_TYPES`.
         self.starts.len() as u32
     }
 
     /// The type with an id; `None` for 0, which is void, and for an id that no type has.
-    pub(super) fn get(&self, id: u32) -> Option<Type<'a>> {
+    pub fn get(&self, id: u32) -> Option<Type<'a>> {
         let at = (id as usize).checked_sub(1)?;
         let start = *self.starts.get(at)? as usize;
         let end = self.starts.get(at + 1).map_or(self.records.len(), |next| *next as usize);
@@ -153,19 +167,32 @@ impl<'a> Types<'a> {
     }
 
     /// Whether a type has this name. Compares no more bytes than the name has.
-    pub(super) fn is_named(&self, found: &Type<'_>, name: &str) -> bool {
-        let rest = self.strings.get(found.name_offset as usize..).unwrap_or_default();
+    pub fn is_named(&self, found: &Type<'_>, name: &str) -> bool {
+        self.is_string(found.name_offset, name)
+    }
+
+    fn is_string(&self, offset: u32, name: &str) -> bool {
+        let rest = self.strings.get(offset as usize..).unwrap_or_default();
         rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
     }
 
     /// A type's name.
-    pub(super) fn name(&self, found: &Type<'_>) -> Result<&'a str, Error> {
+    ///
+    /// # Errors
+    /// When it has none, or one that C does not allow.
+    pub fn name(&self, found: &Type<'_>) -> Result<&'a str, Error> {
         let wrong = || Error::Name { id: found.id, offset: found.name_offset };
         let rest = self.strings.get(found.name_offset as usize..).ok_or_else(wrong)?;
         let length = rest.iter().take(MAX_NAME).position(|byte| *byte == 0).ok_or_else(wrong)?;
         let name = str::from_utf8(&rest[..length]).map_err(|_| wrong())?;
         let allowed = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
         if allowed { Ok(name) } else { Err(wrong()) }
+    }
+
+    /// The first type of a kind that has this name.
+    pub fn find(&self, kind: u8, name: &str) -> Option<Type<'a>> {
+        let mut all = (1..=self.count()).filter_map(|id| self.get(id));
+        all.find(|found| found.kind == kind && self.is_named(found, name))
     }
 }
 
@@ -229,5 +256,5 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-#[path = "types_tests.rs"]
+#[path = "btf_tests.rs"]
 mod tests;

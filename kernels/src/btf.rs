@@ -12,14 +12,10 @@
 //! (include/linux/btf_ids.h, `BTF_ID_FLAGS`). A function that is there with the flag, and still has the argument, is
 //! broken. Functions such as `bpf_prog_get_assoc_struct_ops` have the same last parameter but are no kfuncs.
 
-#[cfg(test)]
-mod builder;
-mod types;
-
 use crate::extract::elf::{self, Elf};
+use ktstr_btf::{CONST, FUNC, FUNC_PROTO, FWD, PTR, STRUCT, Type, Types};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use types::{CONST, FUNC, FUNC_PROTO, FWD, PTR, STRUCT, Type, Types};
 
 /// What the kernel's BTF is worth to BPF programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +59,7 @@ pub enum Error {
     Elf(#[from] elf::Error),
     /// The `.BTF` section is damaged, or newer than what is known here.
     #[error("the kernel's .BTF section cannot be read: use another kernel, or fetch this one again")]
-    Btf(#[from] types::Error),
+    Btf(#[from] ktstr_btf::Error),
 }
 
 /// What was read from a kernel's type information.
@@ -89,9 +85,7 @@ pub(crate) fn examine(elf: &Elf<'_>) -> Result<Report, Error> {
 /// Judges the contents of `.BTF` and `.BTF_ids`.
 pub(crate) fn judge(section: &[u8], ids: &[u8]) -> Result<Report, Error> {
     let types = Types::parse(section)?;
-    let is_ops =
-        |id| types.get(id).is_some_and(|found| found.kind == STRUCT && types.is_named(&found, "sched_ext_ops"));
-    let has_sched_ext = (1..=types.count()).any(is_ops);
+    let has_sched_ext = types.find(STRUCT, "sched_ext_ops").is_some();
     let broken = broken_kfuncs(&types, ids)?;
     let health = if broken.is_empty() { BtfHealth::Sound } else { BtfHealth::BrokenKfuncs(broken) };
     Ok(Report { health, has_sched_ext })

@@ -1,8 +1,8 @@
 //! Tests on BTF put together by hand. Source: Documentation/bpf/btf.rst.
 
-use super::builder::{Builder, bytes};
 use super::*;
 use crate::extract::testelf;
+use ktstr_btf::builder::{Builder, bytes};
 
 /// Examines a kernel whose kfuncs are given as (name, has the aux argument, flags); flags `None`: not registered.
 fn check(functions: &[(&str, bool, Option<u32>)]) -> BtfHealth {
