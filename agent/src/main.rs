@@ -5,11 +5,13 @@
 //! powers off. Whatever goes wrong is told to the host in words, on the control channel and on the console, before the
 //! machine goes down.
 
+mod bpf;
 mod control;
 mod dump;
 mod input;
 mod kallsyms;
 mod link;
+mod loader;
 mod machine;
 mod mounts;
 mod payload;
@@ -26,7 +28,16 @@ use ktstr_wire::{GuestMessage, Hello, PROTOCOL_VERSION};
 use link::Link;
 use rustix::system::{RebootCommand, reboot, uname};
 
+/// The exit code of a shell that cannot start a program.
+const NOT_STARTED: i32 = 127;
+
 fn main() {
+    if let Some(outcome) = loader::role() {
+        return outcome.unwrap_or_else(|error| {
+            eprintln!("{error:#}");
+            std::process::exit(NOT_STARTED);
+        });
+    }
     let control = Control::open();
     let tell = control.clone();
     std::panic::set_hook(Box::new(move |panic| {

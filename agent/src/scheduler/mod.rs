@@ -17,13 +17,17 @@ mod quota;
 mod real_time;
 mod requests;
 mod running;
+mod tracing;
 mod why;
 mod writes;
 
+pub(crate) use real_time::rise_with_children;
+
+use crate::bpf;
 use crate::control::Control;
 use crate::link::Link;
 use crate::now_ns;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use current::{Current, Kind, turn_off};
 use ktstr_wire::scheduler::{MapWrite, SchedulerEvent, SchedulerOrder, SchedulerReply, SchedulerRequest};
 use ktstr_wire::{ExitStatus, GuestMessage, Run};
@@ -190,7 +194,7 @@ impl Schedulers {
                 self.conclude(Err(format!("there is no scheduler {number}, the order has {}", self.orders.len())));
             }
             SchedulerRequest::Write(write) => {
-                self.conclude(write_map(&write).map_err(|error| format!("{error:#}")));
+                self.conclude(self.write(&write).map_err(|error| format!("{error:#}")));
             }
         }
         Ok(())
@@ -252,10 +256,15 @@ impl Schedulers {
         }
     }
 
+    /// Writes into a map; of several that have the name, into that of the scheduler which runs.
+    fn write(&self, write: &MapWrite) -> Result<()> {
+        bpf::write(write, self.pid().and_then(Pid::from_raw))
+    }
+
     /// Makes the map writes whose time has come.
     fn write_due(&mut self, link: &mut Link, control: &Control) -> Result<()> {
         while let Some((number, write)) = self.writes.take_due(now_ns()) {
-            match write_map(&write) {
+            match self.write(&write) {
                 Ok(()) => tell(link, SchedulerEvent::MapWritten { number, at_ns: now_ns() })?,
                 Err(error) => control.fault(&format!("{error:#}")),
             }
@@ -267,8 +276,4 @@ impl Schedulers {
 /// Tells the host of a scheduler.
 fn tell(link: &mut Link, event: SchedulerEvent) -> Result<()> {
     link.send(&GuestMessage::Scheduler(event))
-}
-
-fn write_map(write: &MapWrite) -> Result<()> {
-    bail!("cannot write {:?}: this agent does not write BPF maps yet", write.target)
 }

@@ -1,6 +1,7 @@
 //! The process of a scheduler.
 
 use crate::link::Link;
+use crate::loader::{self, Asked, Tracer};
 use crate::pipe::{Piece, Pipe};
 use anyhow::{Context, Result, bail};
 use ktstr_wire::scheduler::SchedulerEvent;
@@ -22,11 +23,21 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it, with nothing to read.
-    pub(super) fn start(argv: &[String], env: &[(String, String)]) -> Result<Self> {
+    /// Starts it, with nothing to read; traced, if something is asked for that needs it.
+    pub(super) fn start(
+        argv: &[String],
+        env: &[(String, String)],
+        asked: Option<Asked>,
+    ) -> Result<(Self, Option<Tracer>)> {
         let [program, args @ ..] = argv else { bail!("the host's order names no program for the scheduler") };
-        let mut command = Command::new(program);
-        command.args(args).env_clear().envs(env.iter().map(|(key, value)| (key, value))).current_dir("/");
+        let (mut command, gate) = match asked {
+            Some(asked) => loader::prepare(asked, argv).map(|(command, gate)| (command, Some(gate)))?,
+            None => (Command::new(program), None),
+        };
+        if gate.is_none() {
+            command.args(args);
+        }
+        command.env_clear().envs(env.iter().map(|(key, value)| (key, value))).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         // What BPF maps take counted against this before Linux 5.11; some programs still look at it.
         let unlimited = Rlimit { current: None, maximum: None };
@@ -39,7 +50,8 @@ impl Process {
         let stderr = child.stderr.take().map(|stderr| (OwnedFd::from(stderr), Stream::Stderr));
         let pipes = stdout.into_iter().chain(stderr);
         let pipes = pipes.map(|(fd, stream)| Ok((Pipe::new(fd)?, stream))).collect::<Result<_>>()?;
-        Ok(Self { pid, pidfd: Some(pidfd), pipes, status: None })
+        let tracer = gate.map(|gate| gate.trace(pid)).transpose()?;
+        Ok((Self { pid, pidfd: Some(pidfd), pipes, status: None }, tracer))
     }
 
     pub(super) fn pid(&self) -> Pid {

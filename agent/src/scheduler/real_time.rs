@@ -13,10 +13,22 @@ use std::io;
 /// # Errors
 /// What the kernel said.
 pub(super) fn rise() -> Result<()> {
+    set(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK)
+}
+
+/// The same, and the processes that this one forks are as it is.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn rise_with_children() -> Result<()> {
+    set(libc::SCHED_FIFO)
+}
+
+fn set(policy: i32) -> Result<()> {
     // SAFETY: no pointers.
     let highest = unsafe { libc::sched_get_priority_max(libc::SCHED_FIFO) };
     let param = libc::sched_param { sched_priority: highest };
     // SAFETY: `param` outlives the call; 0 is this process.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const param) };
+    let done = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()).context("cannot give the agent real-time priority") }
 }

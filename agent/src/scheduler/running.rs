@@ -5,8 +5,10 @@ use super::life::{Act, Life, Seen};
 use super::log::Log;
 use super::process::Process;
 use super::tell;
+use super::tracing::Tracing;
 use crate::control::Control;
 use crate::link::Link;
+use crate::loader::Asked;
 use crate::now_ns;
 use anyhow::Result;
 use ktstr_wire::ExitStatus;
@@ -21,6 +23,7 @@ const LOOK_EVERY_NS: u64 = 2_000_000;
 pub(super) struct Running {
     life: Life,
     process: Process,
+    tracing: Tracing,
     stop_signal: i32,
     is_under_way: bool,
     end: Option<SchedulerEnd>,
@@ -31,10 +34,11 @@ impl Running {
     pub(super) fn start(argv: &[String], env: &[(String, String)], order: &SchedulerOrder) -> Result<Self> {
         kernel::require()?;
         let enable_seq = kernel::look()?.enable_seq;
-        let process = Process::start(argv, env)?;
+        let (process, tracer) = Process::start(argv, env, Asked::of(order))?;
         let load_until_ns = now_ns().saturating_add(order.load_deadline_ns);
         let life = Life::new(enable_seq, load_until_ns, order.stop_deadline_ns);
-        Ok(Self { life, process, stop_signal: order.stop_signal, is_under_way: true, end: None })
+        let tracing = Tracing::new(tracer);
+        Ok(Self { life, process, tracing, stop_signal: order.stop_signal, is_under_way: true, end: None })
     }
 
     /// Its process, as long as it lives.
@@ -54,6 +58,7 @@ impl Running {
     /// What tells that something happened to it.
     pub(super) fn watch<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
         self.process.watch(fds);
+        self.tracing.watch(fds);
     }
 
     /// How long to wait at most before the next [`Running::turn`].
@@ -78,6 +83,7 @@ impl Running {
         control: &Control,
     ) -> Result<()> {
         self.process.forward(link)?;
+        self.tracing.forward(link, control)?;
         let has_ended = self.process.note(ended);
         if !(self.is_under_way || has_ended || kernel_spoke) {
             return Ok(());
@@ -85,9 +91,13 @@ impl Running {
         let seen = Seen {
             now_ns: now_ns(),
             kernel: kernel::look()?,
-            process_is_gone: self.process.status().is_some(),
+            // What the tracer has to tell is told before.
+            process_is_gone: self.process.status().is_some() && !self.tracing.goes_on(),
             output_is_open: self.process.output_is_open(),
         };
+        if self.tracing.must_end_first(seen.kernel.state) {
+            return Ok(());
+        }
         for act in self.life.step(&seen) {
             self.act(act, seen.now_ns, log, link, control)?;
         }
@@ -97,7 +107,10 @@ impl Running {
 
     fn act(&mut self, act: Act, at_ns: u64, log: &mut Log, link: &mut Link, control: &Control) -> Result<()> {
         match act {
-            Act::TellEnabled => tell(link, SchedulerEvent::Enabled { ops: kernel::ops(), pid: self.pid(), at_ns }),
+            Act::TellEnabled => {
+                self.tracing.complain(control);
+                tell(link, SchedulerEvent::Enabled { ops: kernel::ops(), pid: self.pid(), at_ns })
+            }
             Act::TellDisabled => tell(link, SchedulerEvent::Disabled { at_ns }),
             Act::Kill => {
                 self.process.kill();
@@ -121,6 +134,7 @@ impl Running {
 
     fn tell_ended(&mut self, cause: EndCause, killed: bool, at_ns: u64, link: &mut Link) -> Result<()> {
         let status = self.process.status().cloned();
+        let cause = self.tracing.not_started().map_or(cause, EndCause::NotStarted);
         let end = SchedulerEnd { at_ns, cause, status, killed, state: kernel::state_word() };
         self.end = Some(end.clone());
         tell(link, SchedulerEvent::Ended(end))
