@@ -121,7 +121,8 @@ impl Attrs {
             }
             "required_flags" | "excluded_flags" => {
                 let flags = flags(name, value)?;
-                quote!(&[#(#flags),*])
+                // A constant, for what a function returns is none by itself.
+                quote!({ const FLAGS: &[&str] = &[#(#flags),*]; FLAGS })
             }
             "expect_err" => {
                 let reason = text(name, value, "a part of what the failure says, such as \"max_gap_ms\"")?;

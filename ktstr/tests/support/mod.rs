@@ -68,9 +68,16 @@ impl Specimen {
         self.collect(child)
     }
 
+    /// Runs one that has several records: whether it passed, what it printed, and the records by the names of their files.
+    pub(crate) fn run_all(mut self) -> (bool, String, Vec<Record>) {
+        let done = self.spawn().wait_with_output().unwrap();
+        let records = records(&self.records_dir()).into_iter().map(|path| read(&path)).collect();
+        (done.status.success(), printed(&done), records)
+    }
+
     pub(crate) fn collect(&self, child: Child) -> Outcome {
         let done = child.wait_with_output().unwrap();
-        let output = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let output = printed(&done);
         let dir = self.records_dir();
         let record = only_record(&dir).unwrap_or_else(|why| panic!("{}: {why}\n{output}", dir.display()));
         let log = record.host.console_log.as_ref().map(|name| dir.join(name));
@@ -102,11 +109,26 @@ impl Outcome {
 }
 
 fn only_record(dir: &Path) -> Result<Record, String> {
-    let entries = std::fs::read_dir(dir).map_err(|error| error.to_string())?;
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let records: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    let records = records(dir);
     let [path] = records.as_slice() else { return Err(format!("one record is expected, and there are {records:?}")) };
-    Ok(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+    Ok(read(path))
+}
+
+/// The files of records; none where there is no directory.
+fn records(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut records: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    records.sort();
+    records
+}
+
+fn read(path: &Path) -> Record {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn printed(done: &std::process::Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
 }
 
 /// Waits until no process has `mark` in its arguments; the kernel takes a moment to end a killed one.
