@@ -4,7 +4,9 @@ use crate::progress::Bar;
 use crate::setup::{self, Group};
 use anyhow::{Context, Result, bail};
 use ktstr_cache::Cache;
-use ktstr_kernels::{Clean, Kernel, Kernels, Spec};
+use ktstr_kernels::{Clean, Kernel, Kernels, SchedExtPart, SchedExtPrograms, Spec};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// List, fetch, build and remove kernels
@@ -44,6 +46,15 @@ enum Verb {
         /// source:PACKAGE, such as source:linux-source-6.12, source:DIR or source:TARBALL
         source: Spec,
     },
+    /// Build the schedulers of a kernel's own tools/sched_ext (scx_simple, scx_qmap …), and print their paths
+    Schedulers {
+        /// latest, host, X.Y, X.Y.Z, path:DIR-or-FILE or deb:PACKAGE
+        #[arg(default_value = "latest")]
+        spec: Spec,
+        /// Put copies into this directory, too, under their names alone
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
 }
 
 /// Does what the command line says.
@@ -58,6 +69,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Verb::Path { spec } => println!("{}", resolve(&absolute(spec)?)?.vmlinux().display()),
         Verb::Clean { id, all } => clean(&kernels, id.as_deref(), *all)?,
         Verb::Build { source } => build(&kernels, source)?,
+        Verb::Schedulers { spec, into } => schedulers(&resolve(&absolute(spec)?)?, into.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,6 +132,43 @@ fn build(kernels: &Kernels, source: &Spec) -> Result<()> {
     let kernel = kernels.build(source, &Bar::default()).with_context(|| format!("cannot build {source}"))?;
     print_entry(&kernel);
     Ok(())
+}
+
+/// What of a kernel's own sched_ext programs is asked for, built when it is not cached.
+///
+/// # Errors
+/// When the machine lacks what building needs, or the build fails.
+pub(crate) fn sched_ext(kernel: &Kernel, part: SchedExtPart) -> Result<SchedExtPrograms> {
+    setup::ensure(&[Group::SchedExt, Group::Packages])?;
+    let kernels = Kernels::new(Cache::open_default()?);
+    let built = kernels.sched_ext(kernel, part, &Bar::default());
+    built.with_context(|| format!("cannot build the sched_ext {part} of {}", kernel.meta.release))
+}
+
+/// Builds the schedulers, and copies them where they are wanted.
+///
+/// # Errors
+/// As [`sched_ext`], and when a copy cannot be made.
+pub fn schedulers(kernel: &Kernel, into: Option<&Path>) -> Result<()> {
+    let mut programs = sched_ext(kernel, SchedExtPart::Schedulers)?.programs;
+    if let Some(dir) = into {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        programs = programs.iter().map(|program| copy(program, dir)).collect::<Result<_>>()?;
+    }
+    programs.iter().for_each(|program| println!("{}", program.display()));
+    Ok(())
+}
+
+/// Copies a program; one of that name that runs, or is being read, stays what it is for those who have it open.
+fn copy(program: &Path, dir: &Path) -> Result<PathBuf> {
+    let to = dir.join(program.file_name().unwrap_or_default());
+    let place = || -> Result<()> {
+        let fresh = tempfile::NamedTempFile::new_in(dir)?.into_temp_path();
+        fs::copy(program, &fresh)?;
+        Ok(fresh.persist(&to)?)
+    };
+    place().with_context(|| format!("cannot copy {} to {}", program.display(), to.display()))?;
+    Ok(to)
 }
 
 fn print_entry(kernel: &Kernel) {

@@ -14,6 +14,7 @@ mod ktap;
 mod progress;
 pub mod report;
 mod runs;
+pub mod selftests;
 pub mod setup;
 pub mod shell;
 pub mod test;

@@ -81,7 +81,7 @@ impl Kernels {
         Ok(kernels)
     }
 
-    /// Removes kernels; returns the ids of those that are gone.
+    /// Removes kernels, and what was built for them; returns the ids of those that are gone.
     ///
     /// # Errors
     /// [`Error::NotCached`] for an id that no kernel, or more than one, has.
@@ -100,8 +100,10 @@ impl Kernels {
         };
         for id in &doomed {
             self.cache.remove(KIND, id)?;
+            self.remove_sched_ext(Some(id))?;
         }
         if what == Clean::All {
+            self.remove_sched_ext(None)?;
             answers::forget_all(&self.answers_dir());
             apt::remove_state(&self.cache)?;
         }

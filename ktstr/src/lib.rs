@@ -41,9 +41,9 @@ pub use facts::{CgroupFacts, CpuFacts, CpuStat};
 pub use host::failure::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
 pub use host::{
-    console::last_lines,
+    console::{findings_on, last_lines},
     limits::{KernelLimit, check as check_kernel},
-    prepare::{PrepareError, REQUIRED_OPTIONS, boot_image},
+    prepare::{PrepareError, REQUIRED_OPTIONS, boot_image, with_kernel_config},
     timers::kernel_timers,
 };
 pub use ktstr_macros::{Scheduler, ktstr_test};

@@ -11,7 +11,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_cli::setup::{self, Group};
-use ktstr_cli::{compare, kernel, report, shell, test as tests, trace};
+use ktstr_cli::{compare, kernel, report, selftests, shell, test as tests, trace};
 use std::process::ExitCode;
 
 /// The project's own chores
@@ -34,6 +34,7 @@ enum Verb {
     Compare(compare::Args),
     Trace(trace::Args),
     Shell(shell::Args),
+    Selftests(selftests::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
 }
@@ -54,6 +55,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Compare(args) => Ok(compare::run(args)),
         Verb::Trace(args) => trace::run(args),
         Verb::Shell(args) => Ok(shell::run(args)),
+        Verb::Selftests(args) => Ok(selftests::run(args)),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;
             let code = kvm_lab::run(args)?;

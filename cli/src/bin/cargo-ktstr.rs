@@ -20,6 +20,7 @@ enum Verb {
     Compare(ktstr_cli::compare::Args),
     Trace(ktstr_cli::trace::Args),
     Shell(ktstr_cli::shell::Args),
+    Selftests(ktstr_cli::selftests::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Verb::Compare(args) => Ok(ktstr_cli::compare::run(&args)),
         Verb::Trace(args) => ktstr_cli::trace::run(&args),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
+        Verb::Selftests(args) => Ok(ktstr_cli::selftests::run(&args)),
     };
     ktstr_cli::exit_code(result)
 }

@@ -33,6 +33,8 @@ pub enum Group {
     Packages,
     /// BPF schedulers: compiler and libraries
     Bpf,
+    /// The kernel's own sched_ext schedulers and selftests
+    SchedExt,
     /// `kvm-lab`: an emulated machine with a genuine /dev/kvm
     Lab,
     /// `kernel build`

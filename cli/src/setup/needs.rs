@@ -1,7 +1,7 @@
 //! The table of what is needed, for what, and which Debian package has it.
 
-use super::Group::{self, Bpf, Browser, Emulator, Fuzz, KernelBuild, Lab, Packages, Programs};
-use super::probe::Probe::{self, Header, Program, StaticProgram, Versioned};
+use super::Group::{self, Bpf, Browser, Emulator, Fuzz, KernelBuild, Lab, Packages, Programs, SchedExt};
+use super::probe::Probe::{self, Clang, Header, Program, StaticProgram, Versioned};
 
 /// One thing that a machine must have.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,10 +34,14 @@ pub(super) const NEEDS: &[Need] = &[
     need(StaticProgram("busybox"), "busybox-static", &[Lab]),
     need(Versioned("clang"), "clang", &[Bpf]),
     need(Program("pkg-config"), "pkg-config", &[Bpf]),
-    need(Program("make"), "make", &[Bpf, KernelBuild]),
-    need(Program("gcc"), "gcc", &[Bpf, KernelBuild]),
-    need(Header("gelf.h"), "libelf-dev", &[Bpf, KernelBuild]),
-    need(Header("zlib.h"), "zlib1g-dev", &[Bpf, KernelBuild]),
+    // Those before leave out casts of arena pointers, and the verifier rejects what they make of scx_qmap.
+    need(Clang { since: 22 }, "clang-22", &[SchedExt]),
+    need(Program("python3"), "python3", &[SchedExt]),
+    need(Header("zstd.h"), "libzstd-dev", &[SchedExt]),
+    need(Program("make"), "make", &[Bpf, KernelBuild, SchedExt]),
+    need(Program("gcc"), "gcc", &[Bpf, KernelBuild, SchedExt]),
+    need(Header("gelf.h"), "libelf-dev", &[Bpf, KernelBuild, SchedExt]),
+    need(Header("zlib.h"), "zlib1g-dev", &[Bpf, KernelBuild, SchedExt]),
     need(Program("c++"), "g++", &[Fuzz]),
     need(Program("hackbench"), "rt-tests", &[Programs]),
     need(Program("chromium"), "chromium", &[Browser]),
@@ -48,8 +52,8 @@ pub(super) const NEEDS: &[Need] = &[
     need(Program("bc"), "bc", &[KernelBuild]),
     need(Program("perl"), "perl", &[KernelBuild]),
     need(Program("pahole"), "dwarves", &[KernelBuild]),
-    need(Program("tar"), "tar", &[KernelBuild]),
-    need(Program("xz"), "xz-utils", &[KernelBuild]),
+    need(Program("tar"), "tar", &[KernelBuild, SchedExt]),
+    need(Program("xz"), "xz-utils", &[KernelBuild, SchedExt]),
     need(Header("openssl/opensslv.h"), "libssl-dev", &[KernelBuild]),
 ];
 

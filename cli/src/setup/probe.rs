@@ -15,6 +15,8 @@ pub(super) enum Probe {
     Versioned(&'static str),
     /// A program on the search path that needs no library.
     StaticProgram(&'static str),
+    /// A `clang-N` on the search path, of this major version or a later one.
+    Clang { since: u32 },
     /// A header where the C compiler looks.
     Header(&'static str),
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Probe {
         match self {
             Self::Program(name) | Self::Versioned(name) => f.write_str(name),
             Self::StaticProgram(name) => write!(f, "{name}, static"),
+            Self::Clang { since } => write!(f, "clang {since} or newer"),
             Self::Header(name) => write!(f, "<{name}>"),
         }
     }
@@ -53,6 +56,11 @@ impl Machine {
             Probe::Versioned(name) => find(&self.program_dirs, name, is_program)
                 .or_else(|| self.program_dirs.iter().find_map(|dir| versioned(dir, name))),
             Probe::StaticProgram(name) => find(&self.program_dirs, name, |path| is_program(path) && is_static(path)),
+            Probe::Clang { since } => {
+                // Clang has two major versions a year.
+                let names = (*since..since + 20).rev().map(|version| format!("clang-{version}"));
+                names.into_iter().find_map(|name| find(&self.program_dirs, &name, is_program))
+            }
             Probe::Header(name) => find(&self.header_dirs, name, Path::is_file),
         }
     }
@@ -119,6 +127,18 @@ mod tests {
         }
         assert_eq!(has(), Some(dir.path().join("clang-14")));
         assert_eq!(machine(dir.path()).has(&Probe::Program("clang")), None);
+    }
+
+    #[test]
+    fn a_newer_clang_will_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let has = || machine(dir.path()).has(&Probe::Clang { since: 22 });
+        for (name, fits) in [("clang", false), ("clang-19", false), ("clang-24", true)] {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(has(), fits.then_some(path), "{name}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::fs::File;
 const PIECES_AT_ONCE: usize = 16;
 
 /// A running guest.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     vm: Vm,
     control: FrameReader,
     from_guest: Consumer<RamRegion>,
@@ -25,7 +25,7 @@ pub(super) struct Guest {
 
 /// Something that the guest has said or done.
 #[derive(Debug)]
-pub(super) enum News {
+pub(crate) enum News {
     /// The agent runs: from now on the console is the program's.
     Hello,
     /// On the console.
@@ -42,7 +42,7 @@ pub(super) enum News {
 
 impl Guest {
     /// Boots a machine that will run `order` in what `payload` holds.
-    pub(super) fn boot(config: &VmConfig, payload: &Image, order: &Run) -> Result<Self> {
+    pub(crate) fn boot(config: &VmConfig, payload: &Image, order: &Run) -> Result<Self> {
         let mut vm = Vm::new(config)?;
         let reserved = Reserved::format(vm.reserved()?)?;
         let mut archive =
@@ -55,7 +55,7 @@ impl Guest {
     }
 
     /// All that is new, in the order in which it came about as far as that can be told.
-    pub(super) fn look(&mut self) -> Result<Vec<News>> {
+    pub(crate) fn look(&mut self) -> Result<Vec<News>> {
         // In the reverse order, so that nothing is missed that came before what is seen here.
         let exit = self.vm.exit();
         let control = self.vm.read_control()?;
@@ -92,22 +92,22 @@ impl Guest {
     }
 
     /// Types on the guest's console.
-    pub(super) fn type_into_console(&mut self, keys: &[u8]) -> Result<()> {
+    pub(crate) fn type_into_console(&mut self, keys: &[u8]) -> Result<()> {
         Ok(self.vm.type_into_console(keys)?)
     }
 
     /// Sends a BREAK to the guest's console.
-    pub(super) fn send_break(&mut self) -> Result<()> {
+    pub(crate) fn send_break(&mut self) -> Result<()> {
         Ok(self.vm.send_break()?)
     }
 
     /// Tells the agent something, as soon as it takes it.
-    pub(super) fn tell(&mut self, message: &HostMessage) {
+    pub(crate) fn tell(&mut self, message: &HostMessage) {
         self.waiting.push_back(encode(message));
     }
 
     /// Whether the agent has been told everything; tells it more of it.
-    pub(super) fn keep_telling(&mut self) -> Result<bool> {
+    pub(crate) fn keep_telling(&mut self) -> Result<bool> {
         while let Some(message) = self.waiting.front() {
             if !self.to_guest.push(message).context("cannot pass input to the guest")? {
                 return Ok(false);
@@ -118,7 +118,7 @@ impl Guest {
     }
 
     /// Ends the machine.
-    pub(super) fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         Ok(self.vm.stop()?)
     }
 }

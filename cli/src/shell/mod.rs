@@ -1,12 +1,13 @@
 //! `shell`: a person in a machine like those that tests run in.
 
 mod escape;
-mod guest;
+pub(crate) mod guest;
 mod include;
 mod input;
+pub(crate) mod machine;
 mod session;
 mod terminal;
-mod tools;
+pub(crate) mod tools;
 
 use crate::kernel;
 use crate::setup;
@@ -16,8 +17,8 @@ use include::Include;
 use ktstr::{Accel, Settings, Topology};
 use ktstr_cache::Cache;
 use ktstr_kernels::Spec;
-use ktstr_vmm::{Pace, VmConfig};
-use ktstr_wire::{Machine, MappedRegion, Reserved, Run, Streams};
+use ktstr_wire::{Run, Streams};
+use machine::Shape;
 use session::{Mode, Session};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -25,13 +26,6 @@ use tools::Userland;
 
 /// Exit code when there was no machine, or none that came to an end of its own.
 const NO_ANSWER: u8 = 2;
-
-/// RAM by default: this much, and some for each CPU.
-const BASE_RAM_BYTES: u64 = 2 << 30;
-const RAM_PER_CPU_BYTES: u64 = 16 << 20;
-
-/// The reserved range grows in these steps: the size of a huge page.
-const RESERVED_STEP_BYTES: u64 = 2 << 20;
 
 /// Open a shell in a virtual machine, or run one command there
 ///
@@ -78,31 +72,14 @@ fn session(args: &Args) -> Result<u8> {
     let mode = mode(args.exec.is_some())?;
     let cache = Cache::open_default()?;
     let userland = Userland::find()?;
-    let payload = include::add_all(userland.image, &args.include)?.build(&cache)?;
+    let image = include::add_all(userland.image, &args.include)?;
     let accel = args.accel.unwrap_or(settings.accel);
     setup::for_accelerator(accel)?;
     let spec = args.kernel.clone().map_or_else(|| settings.kernel.parse().context("KTSTR_KERNEL"), Ok)?;
     let kernel = kernel::resolve(&spec)?;
-    if kernel.meta.config_hash.is_some() {
-        kernel.require(ktstr::REQUIRED_OPTIONS)?;
-    }
-    let default_bytes = BASE_RAM_BYTES + u64::from(args.topology.cpus()) * RAM_PER_CPU_BYTES;
-    let machine = Machine::new(args.topology, args.memory.unwrap_or(default_bytes));
-    ktstr::check_kernel(&kernel, &machine)?;
-    let (accel, why) = accel.choose()?;
-    let need_bytes = Reserved::<MappedRegion>::bytes_for(payload.len_bytes as usize) as u64;
-    let config = VmConfig {
-        kernel: kernel.vmlinux(),
-        initramfs: ktstr::boot_image(&cache)?.path,
-        machine,
-        reserved_bytes: need_bytes.next_multiple_of(RESERVED_STEP_BYTES),
-        kargs: settings.kargs.clone(),
-        seed: settings.seed,
-        accel,
-        timers: ktstr::kernel_timers(&kernel),
-        placement: None,
-        pace: Pace::Host,
-    };
+    let payload = ktstr::with_kernel_config(image, &kernel).build(&cache)?;
+    let shape = Shape { topology: args.topology, memory_bytes: args.memory, accel };
+    let (config, why) = machine::configure(shape, &kernel, &payload, &cache, &settings)?;
     if let Mode::Terminal(_) = mode {
         eprintln!("Linux {} on {} CPUs; {why}", kernel.meta.release, args.topology.cpus());
         eprintln!("Ctrl-A x ends the machine, Ctrl-A h lists what else Ctrl-A does");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where a person starts, and where included files are.
-pub(super) const HOME: &str = "/root";
+pub(crate) const HOME: &str = "/root";
 
 /// Places that scripts name.
 const FIXED: &[&str] = &["/bin/sh", "/bin/bash", "/usr/bin/env"];
@@ -47,16 +47,16 @@ const BASIC: &[&str] = &[
 const TERMINFO: &[&str] = &["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo"];
 
 /// A user space.
-pub(super) struct Userland {
+pub(crate) struct Userland {
     /// What it is made of.
-    pub(super) image: ImageSpec,
+    pub(crate) image: ImageSpec,
     /// The shell and its arguments.
-    pub(super) shell: Vec<String>,
+    pub(crate) shell: Vec<String>,
 }
 
 impl Userland {
     /// The best that the host's tools make.
-    pub(super) fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         let (busybox, bash) = (setup::program("busybox"), setup::program("bash"));
         let shell: &[&str] = match (&bash, &busybox) {
             (Some(_), _) => &["/bin/bash"],
@@ -143,7 +143,7 @@ fn terminal_name() -> String {
 }
 
 /// Environment of the shell.
-pub(super) fn environment() -> Vec<(String, String)> {
+pub(crate) fn environment() -> Vec<(String, String)> {
     let terminal = terminal_name();
     let variables = [
         ("HOME", HOME),

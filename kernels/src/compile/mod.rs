@@ -2,7 +2,9 @@
 
 mod fragment;
 mod tools;
-mod tree;
+pub(crate) mod tree;
+
+pub(crate) use tools::{require, version};
 
 use crate::command;
 use crate::error::{Error as KernelError, io_context, write_context};
@@ -15,7 +17,7 @@ use crate::progress::Progress;
 use crate::spec::Source;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The options that every build gets; `ktstr.kconfig` at the top of the repository.
@@ -25,7 +27,7 @@ pub const FRAGMENT: &str = include_str!("../../../ktstr.kconfig");
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Programs or headers that a build needs are not installed.
-    #[error("a kernel build needs {}: install with `apt-get install {}`", missing.join(", "), packages.join(" "))]
+    #[error("this build needs {}: install with `apt-get install {}`", missing.join(", "), packages.join(" "))]
     MissingTools {
         /// The programs and headers.
         missing: Vec<String>,
@@ -78,7 +80,7 @@ pub(crate) fn build(kernels: &Kernels, source: &Source, progress: &dyn Progress)
         // Inside the entry's scratch directory: what an interrupted build leaves is swept with it.
         let work = dir.join("work");
         write_context(fs::create_dir(&work), "create the directory", &work)?;
-        let tree = tree::unpack(kernels, &origin, &work, progress)?;
+        let tree = tree::unpack(kernels, &origin, &work, &[], progress)?;
         let out = work.join("out");
         configure(&tree, &out, progress)?;
         compile(&tree, &out, &origin.name, progress)?;
@@ -142,7 +144,7 @@ fn make(tree: &Path, out: &Path, arguments: &[&str], line: impl FnMut(&str)) -> 
 }
 
 /// Runs a step; when it fails, its last words are the error.
-fn run(command: &mut Command, step: &str, line: impl FnMut(&str)) -> Result<(), Error> {
+pub(crate) fn run(command: &mut Command, step: &str, line: impl FnMut(&str)) -> Result<(), Error> {
     const LAST_LINES: usize = 15;
     let start_error = |source| Error::Start { program: command_name(step), source };
     let finished = command::run(command, line).map_err(start_error)?;
@@ -156,19 +158,4 @@ fn run(command: &mut Command, step: &str, line: impl FnMut(&str)) -> Result<(), 
 
 fn command_name(step: &str) -> String {
     step.split(' ').next().unwrap_or(step).to_owned()
-}
-
-/// Where source is, and what tells it from other source.
-struct Located {
-    /// A version or file name, for the id.
-    name: String,
-    /// Changes with the contents.
-    hash: String,
-    place: Place,
-}
-
-enum Place {
-    Package(crate::apt::Package),
-    Tarball(PathBuf),
-    Dir(PathBuf),
 }

@@ -1,6 +1,6 @@
 //! Kernel source: where it is, what tells it apart, and how it becomes a tree.
 
-use super::{Error, Located, Place, run};
+use super::{Error, run};
 use crate::answers::FRESH_FOR;
 use crate::apt::{self, Apt};
 use crate::error::{Error as KernelError, io_context, write_context};
@@ -13,6 +13,25 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Where source is, and what tells it from other source.
+pub(crate) struct Located {
+    /// A version or file name, for the id.
+    pub(crate) name: String,
+    /// Changes with the contents.
+    pub(crate) hash: String,
+    pub(crate) place: Place,
+}
+
+/// What source is.
+pub(crate) enum Place {
+    /// A package of the distribution.
+    Package(apt::Package),
+    /// A packed tree.
+    Tarball(PathBuf),
+    /// A tree.
+    Dir(PathBuf),
+}
 
 /// Finds the source and what identifies it, without unpacking anything.
 pub(super) fn locate(kernels: &Kernels, source: &Source, progress: &dyn Progress) -> Result<Located, KernelError> {
@@ -101,16 +120,18 @@ fn fingerprint(dir: &Path, hasher: &mut Hasher) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The tree, unpacked below `work` where it is packed.
-pub(super) fn unpack(
+/// The tree, unpacked below `work` where it is packed. Of a packed tree only the files and directories `only` are unpacked,
+/// or all of it when none is named.
+pub(crate) fn unpack(
     kernels: &Kernels,
     located: &Located,
     work: &Path,
+    only: &[&str],
     progress: &dyn Progress,
 ) -> Result<PathBuf, KernelError> {
     match &located.place {
         Place::Dir(path) => Ok(path.clone()),
-        Place::Tarball(path) => unpack_tarball(path, work, progress),
+        Place::Tarball(path) => unpack_tarball(path, work, only, progress),
         Place::Package(package) => {
             let deb = Apt::open(&kernels.cache)?.download(package, work, progress)?;
             let files = work.join("package");
@@ -121,7 +142,7 @@ pub(super) fn unpack(
             let mut tarballs = tarballs.filter_map(Result::ok).map(|entry| entry.path());
             let is_source = |path: &PathBuf| path.to_string_lossy().contains(".tar") && path.is_file();
             let missing = || unusable(&Source::Package(package.name.clone()), "it holds no usr/src/*.tar.*");
-            let tree = unpack_tarball(&tarballs.find(is_source).ok_or_else(missing)?, work, progress)?;
+            let tree = unpack_tarball(&tarballs.find(is_source).ok_or_else(missing)?, work, only, progress)?;
             write_context(fs::remove_dir_all(&files), "remove", &files)?;
             write_context(fs::remove_file(&deb), "remove", &deb)?;
             Ok(tree)
@@ -129,12 +150,16 @@ pub(super) fn unpack(
     }
 }
 
-fn unpack_tarball(path: &Path, work: &Path, progress: &dyn Progress) -> Result<PathBuf, KernelError> {
+fn unpack_tarball(path: &Path, work: &Path, only: &[&str], progress: &dyn Progress) -> Result<PathBuf, KernelError> {
     progress.step(&format!("unpacking {}", path.display()));
     let tree = work.join("source");
     write_context(fs::create_dir(&tree), "create the directory", &tree)?;
     let mut command = Command::new("tar");
     command.arg("-xf").arg(path).arg("-C").arg(&tree).arg("--strip-components=1");
+    if !only.is_empty() {
+        // Below the tarball's one top directory, whatever that is called.
+        command.args(["--wildcards", "--no-wildcards-match-slash"]).args(only.iter().map(|path| format!("*/{path}")));
+    }
     run(&mut command, "tar -x", |_| ())?;
     Ok(tree)
 }

@@ -125,6 +125,7 @@ pub(crate) fn payload(
     test: &Path,
     programs: &[&str],
     schedulers: &[Ready],
+    kernel: &Kernel,
 ) -> Result<Image, PrepareError> {
     let search_path = std::env::var_os("PATH").unwrap_or_default();
     let mut spec = ImageSpec::new().program(test, GUEST_PROGRAM);
@@ -136,5 +137,17 @@ pub(crate) fn payload(
     for (host, guest) in schedulers.iter().filter_map(|ready| ready.program.as_ref()) {
         spec = spec.program(host, guest);
     }
+    if !schedulers.is_empty() {
+        spec = with_kernel_config(spec, kernel);
+    }
     spec.build(cache).map_err(|source| PrepareError::Image { what: "payload", source })
+}
+
+/// The same with the kernel's configuration, where that is known. libbpf looks for it there when a BPF program refers to an
+/// option, as scx_central of Linux 7.3 does, and distributions' kernels have no `/proc/config.gz`.
+pub fn with_kernel_config(image: ImageSpec, kernel: &Kernel) -> ImageSpec {
+    match kernel.meta.config_hash {
+        Some(_) => image.file(kernel.config(), format!("/boot/config-{}", kernel.meta.release), 0o644),
+        None => image,
+    }
 }

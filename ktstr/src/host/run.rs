@@ -125,7 +125,7 @@ fn gather(spec: &TestSpec, settings: &Settings, program: &Path, record: &mut Rec
     if let Some(own) = schedulers.first() {
         record.scheduler = own.part.clone();
     }
-    let payload = prepare::payload(&cache, program, spec.programs, &schedulers)?;
+    let payload = prepare::payload(&cache, program, spec.programs, &schedulers, &kernel)?;
     record.images = Some((boot.id.clone(), payload.id.clone()));
     record.host.time.pack_ms = ms_since(began);
     Ok(Parts { kernel, accel, boot, payload, schedulers })

@@ -23,6 +23,9 @@ use xshell::{Cmd, Shell, cmd};
 /// What `--full` builds and boots.
 const SOURCE: &str = "source:linux-source-6.12";
 
+/// Where below the target directory the schedulers of the kernel's own source are.
+const SCHEDULERS: &str = "ktstr/sched_ext";
+
 /// Where this program is.
 static OWN_PATH: OnceLock<PathBuf> = OnceLock::new();
 
@@ -45,7 +48,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let shell = Shell::new()?;
     let mut report = Report::default();
     report.step("setup", || {
-        let groups = [Group::Emulator, Group::Packages, Group::Bpf, Group::Lab, Group::Programs, Group::Browser];
+        let groups = [
+            Group::Emulator,
+            Group::Packages,
+            Group::Bpf,
+            Group::SchedExt,
+            Group::Lab,
+            Group::Programs,
+            Group::Browser,
+        ];
         setup::ensure(&groups)
     });
     report.step("format", || run_plainly(cargo(&shell, "fmt --all --check")));
@@ -55,6 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.step("tidy", || tidy(&shell, built.as_deref()));
     report.step("doc tests", || run_plainly(cargo(&shell, "test --doc --workspace --quiet")));
     let kernel = report.step("kernel", default_kernel);
+    report.step("the kernel's own schedulers", || kernels_schedulers(&shell, kernel.as_ref()));
+    report.step("selftests of the kernel", || selftests(&shell, kernel.as_ref(), args.full));
     let both = built.as_deref().zip(kernel.as_ref());
     report.step("the kvm backend, in the lab", || lab::backend(&shell, both));
     report.step("a scheduler test on kvm, in the lab", || lab::scheduler_test(&shell, both));
@@ -98,6 +111,23 @@ fn default_kernel() -> Result<Kernel> {
     let kernel = kernel::resolve(&kernel::absolute(&spec)?)?;
     println!("{}", kernel.id);
     Ok(kernel)
+}
+
+/// Builds the schedulers of the kernel's source where tests look for them.
+fn kernels_schedulers(shell: &Shell, kernel: Option<&Kernel>) -> Result<()> {
+    let kernel = kernel.context("there is no kernel to build them for")?;
+    kernel::schedulers(kernel, Some(&cargo::target_dir(shell)?.join(SCHEDULERS)))
+}
+
+/// The kernel's own selftests of sched_ext; by default a few, for all take minutes.
+fn selftests(shell: &Shell, kernel: Option<&Kernel>, all: bool) -> Result<()> {
+    let kernel = kernel.context("there is no kernel to run them on")?;
+    let spec = format!("path:{}", kernel.dir.display());
+    let mut words = vec!["selftests", "--accel", "tcg", "--kernel", &spec];
+    if !all {
+        words.push("select_cpu_dispatch");
+    }
+    run_plainly(xtask(shell, &words)?)
 }
 
 /// This program, for verbs of its own. Building the tests may put a new file in its place.

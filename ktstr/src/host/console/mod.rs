@@ -7,7 +7,7 @@ mod splats;
 pub(crate) use ends::Ends;
 pub(crate) use log::Log;
 pub(crate) use splats::is_splat;
-pub use splats::last_lines;
+pub use splats::{findings_on, last_lines};
 
 use crate::verdict::Finding;
 use ktstr_wire::dump;

@@ -87,6 +87,13 @@ pub(crate) fn is_splat(line: &str) -> bool {
     splat(line).is_some()
 }
 
+/// What a whole console tells of an unhealthy kernel.
+pub fn findings_on(console: &str) -> Vec<Finding> {
+    let mut splats = Splats::default();
+    console.lines().for_each(|line| splats.take(line));
+    splats.into_findings()
+}
+
 /// The last lines that are not empty.
 pub fn last_lines(console: &str, count: usize) -> Vec<String> {
     let lines: Vec<&str> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
