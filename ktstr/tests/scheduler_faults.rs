@@ -1,0 +1,157 @@
+//! What a scheduler does that none may is told apart, with the kernel's own words; one that does nothing wrong is not
+//! complained of.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use ktstr::prelude::*;
+use ktstr::{SchedulerClass, SchedulerRun};
+use support::{Outcome, Specimen};
+
+/// Our own scheduler, which does wrong when it is told to.
+const fn scx(name: &'static str, args: &'static [&'static str]) -> Scheduler {
+    Scheduler::new(name).binary(SchedulerSpec::package("scx-ktstr")).sched_args(args).topology(1, 1, 2, 1)
+}
+
+const SOUND: Scheduler = scx("sound", &[]);
+const STALLS_TASK: Scheduler = scx("stalls-task", &["--watchdog-timeout-ms", "1500", "--fault", "stall-task"]);
+const STALLS_CPU: Scheduler = scx("stalls-cpu", &["--watchdog-timeout-ms", "1500", "--fault", "stall-cpu=1"]);
+const DROPS: Scheduler = scx("drops", &["--watchdog-timeout-ms", "1500", "--fault", "drop-enqueue"]);
+const MISPLACES: Scheduler = scx("misplaces", &["--fault", "wrong-dsq"]);
+const ERRS: Scheduler = scx("errs", &["--fault", "error-exit=50"]);
+const CRASHES: Scheduler = scx("crashes", &["--fault", "crash-after-dispatches=50"]);
+const REJECTED: Scheduler = scx("rejected", &["--fault", "verifier-reject"]);
+const MISCALLED: Scheduler = scx("miscalled", &["--no-such-option"]);
+
+/// The one run of a scheduler that the record has.
+fn only_run(outcome: &Outcome) -> &SchedulerRun {
+    let [run] = outcome.record.guest.schedulers.as_slice() else {
+        panic!("one run is expected in {:?}", outcome.record.guest.schedulers)
+    };
+    run
+}
+
+/// The specimen fails for this and has the kernel's words for it.
+fn check(specimen: &'static str, class: SchedulerClass, reasons: &[&str]) -> Outcome {
+    let outcome = Specimen::new(specimen).run();
+    outcome.expect("Fail", reasons);
+    let run = only_run(&outcome);
+    assert_eq!(run.exit.class, class, "{run:?}");
+    assert!(outcome.record.scheduler.hash.is_some(), "{:?}", outcome.record.scheduler);
+    outcome
+}
+
+#[ktstr_test(scheduler = SOUND, duration_s = 1, max_gap_ms = 500)]
+fn a_sound_scheduler_passes(ctx: &Ctx) -> Result<AssertResult> {
+    let pid = ctx.sched_pid().context("the scheduler has no process")?;
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"))?;
+    ensure!(comm.trim() == "scx-ktstr", "process {pid} is {comm}");
+    let state = std::fs::read_to_string("/sys/kernel/sched_ext/state")?;
+    ensure!(state.trim() == "enabled", "sched_ext is {state}");
+    scenarios::steady(ctx)
+}
+
+#[ktstr_test(scheduler = STALLS_TASK)]
+#[ignore = "a specimen: run by a_stalled_task_is_the_watchdogs"]
+fn stalls_task(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn a_stalled_task_is_the_watchdogs() {
+    let words = [
+        "scheduler_serves: the kernel disabled the scheduler stalls-task",
+        "runnable task stall (",
+        "failed to run for",
+    ];
+    let outcome = check("stalls_task", SchedulerClass::Stalled, &words);
+    let exit = &only_run(&outcome).exit;
+    assert_eq!((exit.kind, exit.reason.as_deref()), (Some(1026), Some("runnable task stall")));
+    assert!(exit.dump.contains("CPU states"), "{exit:?}");
+}
+
+#[ktstr_test(scheduler = STALLS_CPU)]
+#[ignore = "a specimen: run by a_stalled_cpu_is_the_watchdogs"]
+fn stalls_cpu(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn a_stalled_cpu_is_the_watchdogs() {
+    check("stalls_cpu", SchedulerClass::Stalled, &["runnable task stall (", "stalls-cpu"]);
+}
+
+#[ktstr_test(scheduler = DROPS)]
+#[ignore = "a specimen: run by a_dropped_task_is_the_watchdogs"]
+fn drops(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn a_dropped_task_is_the_watchdogs() {
+    check("drops", SchedulerClass::Stalled, &["runnable task stall (", "drops"]);
+}
+
+#[ktstr_test(scheduler = MISPLACES)]
+#[ignore = "a specimen: run by a_wrong_queue_is_a_runtime_error"]
+fn misplaces(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn a_wrong_queue_is_a_runtime_error() {
+    check("misplaces", SchedulerClass::RuntimeError, &["scheduler_sound", "runtime error (", "DSQ"]);
+}
+
+#[ktstr_test(scheduler = ERRS)]
+#[ignore = "a specimen: run by an_error_exit_has_the_schedulers_words"]
+fn errs(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn an_error_exit_has_the_schedulers_words() {
+    check("errs", SchedulerClass::Error, &["scheduler_sound", "scx_bpf_error (", "ktstr: fault_error_exit, at "]);
+}
+
+#[ktstr_test(scheduler = CRASHES)]
+#[ignore = "a specimen: run by a_crash_is_told_by_its_signal"]
+fn crashes(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn a_crash_is_told_by_its_signal() {
+    check("crashes", SchedulerClass::Exited, &["scheduler_stays: the scheduler crashes was ended by signal 6"]);
+}
+
+#[ktstr_test(scheduler = REJECTED)]
+#[ignore = "a specimen: run by a_rejection_has_the_verifiers_log"]
+fn rejected(_ctx: &Ctx) -> Result<AssertResult> {
+    bail!("the test was started without its scheduler")
+}
+
+#[test]
+fn a_rejection_has_the_verifiers_log() {
+    let outcome =
+        check("rejected", SchedulerClass::Rejected, &["scheduler_loads: the verifier rejected ", "processed "]);
+    assert!(!outcome.record.verdict.to_string().contains("without its scheduler"));
+}
+
+#[ktstr_test(scheduler = MISCALLED)]
+#[ignore = "a specimen: run by wrong_arguments_are_told"]
+fn miscalled(_ctx: &Ctx) -> Result<AssertResult> {
+    bail!("the test was started without its scheduler")
+}
+
+#[test]
+fn wrong_arguments_are_told() {
+    let words = ["scheduler_loads: the scheduler miscalled exited with 2 before it was enabled", "no-such-option"];
+    check("miscalled", SchedulerClass::Exited, &words);
+}
+
+#[ktstr_test(scheduler = STALLS_TASK, gauntlet = false, expect_err = "runnable task stall")]
+fn a_stall_can_be_expected(ctx: &Ctx) -> Result<AssertResult> {
+    scenarios::steady(ctx)
+}
