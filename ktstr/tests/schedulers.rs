@@ -4,8 +4,8 @@
 
 mod support;
 
-use ktstr::SchedulerRun;
 use ktstr::prelude::*;
+use ktstr::{HostPart, Record, SchedulerRun};
 use ktstr_wire::ExitStatus;
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::scheduler::{
@@ -77,6 +77,29 @@ fn check(outcome: &Outcome, cause: EndCause, status: ExitStatus, killed: bool) -
 
 fn was_disabled(run: &SchedulerRun) -> bool {
     run.enabled.iter().all(|span| span.disabled_ns.is_some())
+}
+
+#[ktstr_test(scheduler = SCX, duration_s = 1)]
+#[ignore = "a specimen: run by schedulers_leave_records_that_follow_from_the_seed"]
+fn runs_twice(ctx: &Ctx) -> Result<AssertResult> {
+    ensure!(state()? == "enabled", "the body began while sched_ext was {}", state()?);
+    scenarios::steady(ctx)
+}
+
+#[test]
+fn schedulers_leave_records_that_follow_from_the_seed() {
+    let run = || Specimen::new("runs_twice").env("KTSTR_ACCEL", "tcg").env("KTSTR_SEED", "7").run();
+    let (first, second) = (run(), run());
+    first.expect("Pass", &[]);
+    let text = |record: &Record| {
+        serde_json::to_string_pretty(&Record { host: HostPart::default(), ..record.clone() }).unwrap()
+    };
+    assert_eq!(text(&first.record), text(&second.record));
+    let run = check(&first, EndCause::Asked, ExitStatus::Code(0), false);
+    assert_eq!(run.ops(), Some("ktstr"));
+    assert!(run.stdout.starts_with("ktstr: enabled") && run.stderr.contains("EXIT: unregistered"), "{run:?}");
+    assert!(run.kernel.iter().any(|line| line.line.contains("BPF scheduler \"ktstr\" enabled")), "{:?}", run.kernel);
+    assert!(!was_disabled(run), "{run:?}");
 }
 
 #[ktstr_test(scheduler = SCX, duration_s = 1)]
