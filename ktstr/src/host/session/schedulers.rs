@@ -131,7 +131,7 @@ impl Open {
             }
             SchedulerEvent::Kernel { at_ns, line } => run.kernel.push(KernelLine { at_ns, line: cut(line) }),
             SchedulerEvent::KernelMissed { left_out, overwritten } => {
-                run.kernel_lines_missed = left_out.saturating_add(overwritten);
+                run.kernel_lines_missed = run.kernel_lines_missed.saturating_add(left_out).saturating_add(overwritten);
             }
             SchedulerEvent::MapWritten { number, at_ns } => {
                 return push(&mut run.map_writes, MapWritten { number, at_ns }, MAX_WRITES, "writes into maps");
