@@ -20,6 +20,7 @@ pub mod shell;
 pub mod test;
 pub mod trace;
 mod units;
+pub mod verifier;
 
 use std::process::ExitCode;
 

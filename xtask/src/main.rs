@@ -11,7 +11,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_cli::setup::{self, Group};
-use ktstr_cli::{compare, kernel, report, selftests, shell, test as tests, trace};
+use ktstr_cli::{compare, kernel, report, selftests, shell, test as tests, trace, verifier};
 use std::process::ExitCode;
 
 /// The project's own chores
@@ -35,6 +35,7 @@ enum Verb {
     Trace(trace::Args),
     Shell(shell::Args),
     Selftests(selftests::Args),
+    Verifier(verifier::Args),
     KvmLab(kvm_lab::Args),
     Tidy(tidy::Args),
 }
@@ -56,6 +57,7 @@ fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::Trace(args) => trace::run(args),
         Verb::Shell(args) => Ok(shell::run(args)),
         Verb::Selftests(args) => Ok(selftests::run(args)),
+        Verb::Verifier(args) => Ok(verifier::run(args)),
         Verb::KvmLab(args) => {
             setup::ensure(&[Group::Lab])?;
             let code = kvm_lab::run(args)?;

@@ -21,6 +21,7 @@ enum Verb {
     Trace(ktstr_cli::trace::Args),
     Shell(ktstr_cli::shell::Args),
     Selftests(ktstr_cli::selftests::Args),
+    Verifier(ktstr_cli::verifier::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Verb::Trace(args) => ktstr_cli::trace::run(&args),
         Verb::Shell(args) => Ok(ktstr_cli::shell::run(&args)),
         Verb::Selftests(args) => Ok(ktstr_cli::selftests::run(&args)),
+        Verb::Verifier(args) => Ok(ktstr_cli::verifier::run(&args)),
     };
     ktstr_cli::exit_code(result)
 }

@@ -6,6 +6,7 @@ use ktstr_vmm::{Exit, RamRegion, Vm, VmConfig};
 use ktstr_wire::control::FrameReader;
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::ring::{Consumer, Producer};
+use ktstr_wire::scheduler::SchedulerEvent;
 use ktstr_wire::{ExitStatus, GuestMessage, HostMessage, Reserved, Run, Stream};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -32,6 +33,8 @@ pub(crate) enum News {
     Console(Vec<u8>),
     /// From a program that is connected by pipes.
     Output(Stream, Vec<u8>),
+    /// About the scheduler that was ordered.
+    Scheduler(SchedulerEvent),
     /// The program is gone, and all that it wrote has been told.
     Exited(ExitStatus),
     /// The agent could not do its part.
@@ -82,8 +85,10 @@ impl Guest {
         for _ in 0..limit {
             let frame = self.from_guest.pop().context("the guest has damaged the memory that it shares")?;
             let Some(frame) = frame else { break };
-            if let GuestMessage::Output { stream, bytes } = decode(&frame)? {
-                news.push(News::Output(stream, bytes));
+            match decode(&frame)? {
+                GuestMessage::Output { stream, bytes } => news.push(News::Output(stream, bytes)),
+                GuestMessage::Scheduler(event) => news.push(News::Scheduler(event)),
+                _ => {}
             }
         }
         news.extend(ends);

@@ -16,7 +16,7 @@ const X86_64: u16 = 62;
 
 /// `SRC[:DEST]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Include {
+pub(crate) struct Include {
     from: PathBuf,
     to: Option<String>,
 }
@@ -56,7 +56,7 @@ pub(super) fn add_all(image: ImageSpec, includes: &[Include]) -> Result<ImageSpe
 }
 
 /// Adds a file, or a directory with all that is in it, in the order of names.
-fn add(image: ImageSpec, host: &Path, guest: String) -> Result<ImageSpec> {
+pub(crate) fn add(image: ImageSpec, host: &Path, guest: String) -> Result<ImageSpec> {
     let context = || format!("cannot include {}", host.display());
     let meta = fs::metadata(host).with_context(context)?;
     if !meta.is_dir() {

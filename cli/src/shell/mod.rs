@@ -2,7 +2,7 @@
 
 mod escape;
 pub(crate) mod guest;
-mod include;
+pub(crate) mod include;
 mod input;
 pub(crate) mod machine;
 mod session;

@@ -115,6 +115,8 @@ impl Session {
             News::Exited(ExitStatus::Code(code)) => return Ok(Some(code)),
             News::Exited(ExitStatus::Signal(signal)) => return Ok(Some(SIGNALLED + signal)),
             News::Exited(ExitStatus::Deadline) => bail!("the guest ended the program, though it had no deadline"),
+            // None was ordered.
+            News::Scheduler(_) => {}
             News::Fault(what) => bail!("in the guest: {what}{}", self.last_lines()),
             // Someone at the console has told it to.
             News::Over(Exit::PowerOff) if self.raw.is_some() => return Ok(Some(0)),
