@@ -1,6 +1,7 @@
 //! What became of a scheduler, in words, with those of the kernel as evidence.
 
 use super::{Seen, kernel, program};
+use crate::host::console::last_lines;
 use crate::scheduler::SchedulerClass;
 use crate::verdict::{Finding, Window};
 use ktstr_wire::ExitStatus;
@@ -9,6 +10,9 @@ use std::time::Duration;
 
 /// Lines of what a program said last that are shown.
 const LAST_LINES: usize = 12;
+
+/// And from its beginning.
+const FIRST_LINES: usize = 3;
 
 /// The most lines of a finding's evidence.
 const MAX_EVIDENCE: usize = 40;
@@ -176,11 +180,11 @@ impl Teller<'_> {
         use SchedulerClass as Class;
         let Seen { run, said, .. } = self.seen;
         let exit_line = || said.exits.last().map(|exit| exit.line.clone());
-        let last_words = || program::last_lines(&said.text, LAST_LINES);
+        let last_words = || program::ends(&said.text, FIRST_LINES, LAST_LINES);
         let mut lines: Vec<String> = match class {
             Class::Rejected => match (&said.rejected, self.seen.rejected_program()) {
                 (Some(rejected), _) => rejected.log.clone(),
-                (None, Some(program)) => program::last_lines(&program.log, LAST_LINES),
+                (None, Some(program)) => last_lines(&program.log, LAST_LINES),
                 (None, None) => Vec::new(),
             },
             Class::Refused | Class::NotEnabled | Class::Exited => {

@@ -94,10 +94,15 @@ fn worded(line: &str) -> Option<String> {
     (words != "Success").then(|| words.to_owned())
 }
 
-/// The last lines that are not empty.
-pub(super) fn last_lines(text: &str, count: usize) -> Vec<String> {
+/// The first and the last lines that are not empty: a program that prints how it is used says before that what is wrong.
+pub(super) fn ends(text: &str, first: usize, last: usize) -> Vec<String> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
+    if lines.len() <= first + last {
+        return lines.iter().map(|line| (*line).to_owned()).collect();
+    }
+    let (head, tail) = (&lines[..first], &lines[lines.len() - last..]);
+    let gap = format!("[{} lines are left out here]", lines.len() - first - last);
+    head.iter().copied().chain([gap.as_str()]).chain(tail.iter().copied()).map(str::to_owned).collect()
 }
 
 /// The text without the last dump, and that dump.
@@ -143,6 +148,14 @@ mod tests {
     fn exit_of(line: &str) -> (String, String) {
         let exit = exit(line).unwrap();
         (exit.reason, exit.message)
+    }
+
+    #[test]
+    fn both_ends_of_what_it_says_are_shown() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(ends(text, 1, 2), expected, "{text}");
+        check("", &[]);
+        check("a\n\nb\nc\n", &["a", "b", "c"]);
+        check("a\nb\nc\nd\ne\n", &["a", "[2 lines are left out here]", "d", "e"]);
     }
 
     #[test]
