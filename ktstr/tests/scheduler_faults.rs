@@ -21,6 +21,9 @@ const DROPS: Scheduler = scx("drops", &["--watchdog-timeout-ms", "1500", "--faul
 const MISPLACES: Scheduler = scx("misplaces", &["--fault", "wrong-dsq"]);
 const ERRS: Scheduler = scx("errs", &["--fault", "error-exit=50"]);
 const CRASHES: Scheduler = scx("crashes", &["--fault", "crash-after-dispatches=50"]);
+const MISLEADS: Scheduler = scx("misleads", &["--fault", "ignore-affinity"]);
+const DAWDLES: Scheduler = scx("dawdles", &["--fault", "slow-dispatch-us=200000"]);
+const PREFERS: Scheduler = scx("prefers", &["--policy", "vtime", "--fault", "unfair-weights=10"]);
 const REJECTED: Scheduler = scx("rejected", &["--fault", "verifier-reject"]);
 const MISCALLED: Scheduler = scx("miscalled", &["--no-such-option"]);
 
@@ -113,6 +116,39 @@ fn errs(ctx: &Ctx) -> Result<AssertResult> {
 #[test]
 fn an_error_exit_has_the_schedulers_words() {
     check("errs", SchedulerClass::Error, &["scheduler_sound", "scx_bpf_error (", "ktstr: fault_error_exit, at "]);
+}
+
+#[ktstr_test(scheduler = MISLEADS)]
+#[ignore = "a specimen: run by an_ignored_affinity_is_a_runtime_error"]
+fn misleads(ctx: &Ctx) -> Result<AssertResult> {
+    execute_defs(ctx, vec![CgroupDef::named("pinned").workers(2).affinity(AffinityKind::SingleCpu)])
+}
+
+#[test]
+fn an_ignored_affinity_is_a_runtime_error() {
+    check("misleads", SchedulerClass::RuntimeError, &["scheduler_sound", "runtime error (", "not allowed for"]);
+}
+
+#[ktstr_test(scheduler = DAWDLES, max_gap_ms = 100)]
+#[ignore = "a specimen: run by a_slow_dispatch_shows_in_the_workers"]
+fn dawdles(ctx: &Ctx) -> Result<AssertResult> {
+    execute_defs(ctx, vec![CgroupDef::named("a").workers(4)])
+}
+
+#[test]
+fn a_slow_dispatch_shows_in_the_workers() {
+    check("dawdles", SchedulerClass::Clean, &["max_gap_ms: worker "]);
+}
+
+#[ktstr_test(scheduler = PREFERS)]
+#[ignore = "a specimen: run by unfairness_shows_in_the_workers"]
+fn prefers(ctx: &Ctx) -> Result<AssertResult> {
+    execute_defs(ctx, vec![CgroupDef::named("a").workers(4)])
+}
+
+#[test]
+fn unfairness_shows_in_the_workers() {
+    check("prefers", SchedulerClass::Clean, &["max_spread_pct: in cgroup a the CPU shares of workers differ by "]);
 }
 
 #[ktstr_test(scheduler = CRASHES)]
