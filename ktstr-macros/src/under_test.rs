@@ -1,8 +1,8 @@
 //! What only a test with a scheduler of its own can say.
 
-use crate::values::{boolean, elements, names, positive};
+use crate::values::{elements, names, positive};
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, MetaNameValue, Result};
 
@@ -35,7 +35,6 @@ impl UnderTest {
                 quote!(&[#(#words),*])
             }),
             "watchdog_timeout_s" => ("watchdog_timeout_s", true, watchdog(name, value)?),
-            "auto_repro" => ("auto_repro", true, boolean(name, value)?.into_token_stream()),
             "bpf_map_write" => ("bpf_map_write", true, map_writes(value)),
             _ => return Ok(false),
         };

@@ -55,8 +55,6 @@ pub struct TestSpec {
     pub excluded_flags: &'static [&'static str],
     /// The flags of the scheduler that are on in one run of the test; `None` where it has none, and for the test as a whole.
     pub profile: Option<Profile>,
-    /// Whether a crash of the scheduler is run again with probes along its path.
-    pub auto_repro: bool,
     /// What is written into the scheduler's BPF maps, and when.
     pub bpf_map_write: &'static [BpfMapWrite],
     /// How often it runs, each time with another seed and a record of its own.
@@ -92,7 +90,6 @@ impl TestSpec {
             required_flags: &[],
             excluded_flags: &[],
             profile: None,
-            auto_repro: false,
             bpf_map_write: &[],
             replicas: 1,
             assert: Assert::unset(),

@@ -1,4 +1,10 @@
-//! Every scenario that is there as it is passes under the kernel's own scheduler, on machines that are not alike.
+//! Every scenario that is there as it is passes under the kernel's own scheduler, on machines that are not alike, and under
+//! a sched_ext scheduler.
+
+use ktstr::{Scheduler, SchedulerSpec};
+
+/// Our own, with all faults off.
+const SCX: Scheduler = Scheduler::new("scx-ktstr").binary(SchedulerSpec::package("scx-ktstr"));
 
 /// A test of each scenario, under its name, in a module for each machine; in brackets are the attributes of its tests.
 macro_rules! canned {
@@ -35,7 +41,9 @@ canned! {
     // Two LLCs of two cores with two SMT siblings each, and all presets.
     canned(llcs = 2, cores = 2, threads = 2, duration_s = 1),
     // Three LLCs of one core each on two NUMA nodes.
-    numa(numa_nodes = 2, llcs = 3, duration_s = 1, gauntlet = false);
+    numa(numa_nodes = 2, llcs = 3, duration_s = 1, gauntlet = false),
+    // Two LLCs of two cores each.
+    scx(llcs = 2, cores = 2, duration_s = 1, gauntlet = false, scheduler = crate::SCX);
     [
         steady,
         steady_llc,

@@ -8,8 +8,7 @@ use ktstr::SchedulerClass;
 use ktstr::prelude::*;
 use support::{Outcome, Specimen};
 
-const SOUND: Scheduler =
-    Scheduler::new("sound").binary(SchedulerSpec::package("scx-ktstr")).topology(1, 1, 2, 1);
+const SOUND: Scheduler = Scheduler::new("sound").binary(SchedulerSpec::package("scx-ktstr")).topology(1, 1, 2, 1);
 const STALLS: Scheduler = SOUND.sched_args(&["--fault", "stall-task"]);
 
 const HALF_A_SECOND: Duration = Duration::from_millis(500);

@@ -1,8 +1,0 @@
-use ktstr_macros::ktstr_test;
-
-#[ktstr_test(scheduler = MINE, auto_repro = 1)]
-fn test(ctx: &Ctx) -> Result<AssertResult> {
-    unreachable!()
-}
-
-fn main() {}
