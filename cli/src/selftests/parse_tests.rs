@@ -56,7 +56,7 @@ fn a_test_without_result_is_unknown() {
     check("");
     check("ok 1 other #\n=====  END  =====\n");
     check("<UNKNOWN> 1 a #\n=====  END  =====\n");
-    check("ok 1 a # TODO\n");
+    check("ok 1 a # SOON\n");
     check("ok x a #\n");
     check("ok 1 a\n");
 }

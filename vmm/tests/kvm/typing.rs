@@ -26,7 +26,7 @@ pub(crate) fn check(mut vm: Vm) {
     vm.type_into_console(lines.concat().as_bytes()).unwrap();
     wait_for(&mut vm, &mut console, "DONE");
     for line in &lines {
-        assert!(console.contains(line.trim_end()), "not on the console: {line}");
+        assert!(console.contains(line.trim_end()), "not on the console: {line}; but {console}");
     }
     for (command, answer) in [(b"h", "sysrq: HELP"), (b"9", "sysrq: Changing Loglevel")] {
         vm.send_break().unwrap();
