@@ -59,18 +59,6 @@ fn a_stall_by_scx_qmap_is_told() {
     outcome.expect("Fail", &["scheduler_serves: ", "runnable task stall", "failed to run for "]);
 }
 
-#[ktstr_test(cores = 2, duration_s = 9.0, scheduler = QMAP, extra_sched_args = ["-T", "20"])]
-#[ignore = "a specimen: run by a_stall_of_the_kernels_threads_is_told"]
-fn stalls_a_kernel_thread(ctx: &Ctx) -> Result<AssertResult> {
-    scenarios::steady(ctx)
-}
-
-#[test]
-fn a_stall_of_the_kernels_threads_is_told() {
-    let outcome = Specimen::new("stalls_a_kernel_thread").run();
-    outcome.expect("Fail", &["scheduler_serves: ", "runnable task stall"]);
-}
-
 #[ktstr_test(cores = 2, scheduler = QMAP, extra_sched_args = ["-e", "50"])]
 #[ignore = "a specimen: run by an_error_by_scx_qmap_is_told"]
 fn errs_by_itself(ctx: &Ctx) -> Result<AssertResult> {
