@@ -123,7 +123,7 @@ impl Ctx {
     }
 
     /// Does it, and adds it to the run's timeline.
-    fn op(&self, text: String, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(crate) fn op(&self, text: String, act: impl FnOnce() -> Result<()>) -> Result<()> {
         let at_ns = ktstr_workload::monotonic_ns();
         let done = act();
         let took_ns = ktstr_workload::monotonic_ns() - at_ns;

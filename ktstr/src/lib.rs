@@ -44,6 +44,8 @@ pub use host::{
     console::{findings_on, last_lines},
     limits::{KernelLimit, check as check_kernel},
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image, with_kernel_config},
+    programs::find as find_program,
+    schedulers::build::program as build_scheduler,
     timers::kernel_timers,
 };
 pub use ktstr_macros::{Scheduler, ktstr_test};

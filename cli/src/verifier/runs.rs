@@ -4,7 +4,6 @@ use anyhow::{Context, Result, ensure};
 use ktstr_kernels::Spec;
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::str::FromStr;
 
 /// Where a scheduler comes from.
@@ -43,41 +42,11 @@ impl Source {
     pub(super) fn program(&self) -> Result<PathBuf> {
         let path = match self {
             Self::Path(path) => path.clone(),
-            Self::Name(name) => {
-                find(name).with_context(|| format!("there is no program {name} on the search path: give its path"))?
-            }
-            Self::Package(package) => build(package)?,
+            Self::Name(name) => ktstr::find_program(name, &std::env::var_os("PATH").unwrap_or_default())?,
+            Self::Package(package) => ktstr::build_scheduler(package, package)?,
         };
         path.canonicalize().with_context(|| format!("cannot find the scheduler {}", path.display()))
     }
-}
-
-/// On the search path.
-fn find(name: &str) -> Option<PathBuf> {
-    let dirs = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&dirs).map(|dir| dir.join(name)).find(|path| path.is_file())
-}
-
-/// The program of that name, as it is shipped.
-fn build(package: &str) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--release",
-        "--message-format=json-render-diagnostics",
-        "--package",
-        package,
-        "--bin",
-        package,
-    ]);
-    let output = command.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
-    ensure!(output.status.success(), "cannot build the scheduler {package}: cargo ended with {}", output.status);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut programs = messages.filter(|message| message["target"]["name"] == package);
-    let path = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    path.with_context(|| format!("cargo built no program {package}"))
 }
 
 /// Arguments that belong together.

@@ -11,7 +11,7 @@ pub(crate) mod limits;
 mod observations;
 mod phases;
 pub(crate) mod prepare;
-mod programs;
+pub(crate) mod programs;
 mod progress;
 mod reason;
 pub(crate) mod run;

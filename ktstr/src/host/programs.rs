@@ -36,7 +36,10 @@ pub struct MissingProgram {
 }
 
 /// Where a program is on this host: the search path for a name, the current directory for a relative path.
-pub(crate) fn find(name: &str, search_path: &OsStr) -> Result<PathBuf, MissingProgram> {
+///
+/// # Errors
+/// When there is none.
+pub fn find(name: &str, search_path: &OsStr) -> Result<PathBuf, MissingProgram> {
     let places: Vec<PathBuf> = if name.contains('/') {
         vec![std::env::current_dir().unwrap_or_default().join(name)]
     } else {

@@ -6,12 +6,10 @@ use crate::scenarios::hotplug::{Hotplug, online};
 use crate::scenarios::measure::{Measure, cpus_now};
 use crate::scenarios::op::Op;
 use crate::scenarios::priority::Turns;
-use crate::stimulus::{Stimulus, StimulusKind};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ktstr_wire::CpuSet;
 use ktstr_workload::{
     AffinityKind, CgroupGroup, EndedPhase, Error, SchedPolicy, Work, WorkerReport, WorkloadConfig, WorkloadHandle,
-    monotonic_ns,
 };
 
 /// Everything that a scenario has made. Dropping it ends the workers, brings the CPUs back and removes the cgroups, in
@@ -56,12 +54,7 @@ impl<'a> Stage<'a> {
 
     /// Does it and tells the host of it. Workers that it makes wait for [`Stage::start`].
     pub(super) fn perform(&mut self, op: &Op) -> Result<()> {
-        let at_ns = monotonic_ns();
-        let done = self.apply(op);
-        let took_ns = monotonic_ns() - at_ns;
-        let error = done.as_ref().err().map(|error| format!("{error:#}"));
-        self.ctx.tell(Stimulus { at_ns, took_ns, kind: StimulusKind::Op, text: op.to_string(), error })?;
-        done.with_context(|| op.to_string())
+        self.ctx.op(op.to_string(), || self.apply(op))
     }
 
     /// Lets the workers that wait begin.

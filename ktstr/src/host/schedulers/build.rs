@@ -58,7 +58,10 @@ pub enum BuildError {
 /// The program `bin` of `package`, built if need be, by the workspace around the running test.
 ///
 /// Processes that ask at once wait for each other by cargo's own lock; the tests of one process ask once.
-pub(super) fn program(package: &str, bin: &str) -> Result<PathBuf, BuildError> {
+///
+/// # Errors
+/// When cargo does not build it.
+pub fn program(package: &str, bin: &str) -> Result<PathBuf, BuildError> {
     type Built = HashMap<(String, String), Result<PathBuf, BuildError>>;
     static BUILT: Mutex<Option<Built>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);

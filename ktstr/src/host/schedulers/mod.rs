@@ -1,6 +1,6 @@
 //! Schedulers under test on the host: where their programs are, and what the agent is ordered to do with them.
 
-mod build;
+pub(crate) mod build;
 mod exit;
 mod settle;
 
