@@ -3,7 +3,8 @@
 use crate::input::Input;
 use crate::link::Link;
 use crate::pipe::{Piece, Pipe};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use ktstr_wire::frames;
 use ktstr_wire::message::{MAX_REPORT_BYTES, REPORT_FD_ENV};
 use ktstr_wire::{ExitStatus, GuestMessage, Run, Stream};
 use rustix::event::{PollFd, PollFlags};
@@ -103,14 +104,10 @@ impl Program {
 
     /// Forwards the whole frames of the report descriptor.
     fn forward_reports(&mut self, link: &mut Link) -> Result<()> {
-        while let Some((length, rest)) = self.report.split_first_chunk::<4>() {
-            let length = u32::from_le_bytes(*length) as usize;
-            if length > MAX_REPORT_BYTES {
-                bail!("the program wrote a report frame of {length} bytes, more than the {MAX_REPORT_BYTES} allowed");
-            }
-            let Some(frame) = rest.get(..length) else { return Ok(()) };
-            link.send(&GuestMessage::Report(frame.to_vec()))?;
-            self.report.drain(..4 + length);
+        while let Some(frame) = frames::take(&mut self.report, MAX_REPORT_BYTES).map_err(|length| {
+            anyhow!("the program wrote a report frame of {length} bytes, more than the {MAX_REPORT_BYTES} allowed")
+        })? {
+            link.send(&GuestMessage::Report(frame))?;
         }
         Ok(())
     }

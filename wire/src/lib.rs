@@ -7,6 +7,7 @@
 pub mod control;
 mod cpu_set;
 pub mod dump;
+pub mod frames;
 pub mod machine;
 pub mod message;
 pub mod region;

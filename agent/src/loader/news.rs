@@ -2,7 +2,8 @@
 
 use super::Asked;
 use crate::pipe::never_wait;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use ktstr_wire::frames::{self, frame};
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::scheduler::{MAX_PIECE_BYTES, ProgramLoad};
 use serde::{Deserialize, Serialize};
@@ -47,9 +48,7 @@ impl Teller {
 
     /// Waits until there is room.
     pub(super) fn tell(&mut self, news: &News) -> Result<()> {
-        let bytes = encode(news);
-        let frame = [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
-        self.pipe.write_all(&frame).context("the agent does not listen to the tracer")
+        self.pipe.write_all(&frame(&encode(news))).context("the agent does not listen to the tracer")
     }
 }
 
@@ -99,15 +98,10 @@ impl Tracer {
     }
 
     fn take_one(&mut self) -> Result<Option<News>> {
-        let Some((length, rest)) = self.bytes.split_first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > MAX_FRAME_BYTES {
-            bail!("the tracer of the scheduler tells something of {length} bytes, more than {MAX_FRAME_BYTES}");
-        }
-        let Some(frame) = rest.get(..length) else { return Ok(None) };
-        let news = decode(frame).context("cannot understand the tracer of the scheduler")?;
-        self.bytes.drain(..4 + length);
-        Ok(Some(news))
+        let frame = frames::take(&mut self.bytes, MAX_FRAME_BYTES).map_err(|length| {
+            anyhow!("the tracer of the scheduler tells something of {length} bytes, more than {MAX_FRAME_BYTES}")
+        })?;
+        frame.map(|frame| decode(&frame).context("cannot understand the tracer of the scheduler")).transpose()
     }
 
     /// Asks the tracer to let the scheduler go; it tells when it has.

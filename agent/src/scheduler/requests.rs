@@ -1,6 +1,7 @@
 //! What the program under test asks for, and the answers.
 
 use anyhow::{Context, Result};
+use ktstr_wire::frames::{self, frame};
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::scheduler::{MAX_REQUEST_BYTES, SchedulerReply, SchedulerRequest};
 use rustix::event::{PollFd, PollFlags};
@@ -58,8 +59,7 @@ impl Requests {
     /// Answers the last request.
     pub(super) fn answer(&mut self, reply: SchedulerReply) {
         self.is_serving = false;
-        let bytes = encode(&reply);
-        let frame = [&(bytes.len() as u32).to_le_bytes()[..], &bytes].concat();
+        let frame = frame(&encode(&reply));
         // One answer at a time fits the socket, unless the program is gone or does not read any.
         if self.socket.as_mut().is_some_and(|socket| socket.write_all(&frame).is_err()) {
             self.close();
@@ -87,24 +87,14 @@ impl Requests {
 
 /// The first frame of what has been received, if it is whole.
 fn take_frame(received: &mut Vec<u8>) -> Result<Option<SchedulerRequest>, String> {
-    let Some((length, rest)) = received.split_first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > MAX_REQUEST_BYTES {
-        return Err(format!("it has {length} bytes, more than the {MAX_REQUEST_BYTES} allowed"));
-    }
-    let Some(frame) = rest.get(..length) else { return Ok(None) };
-    let request = decode(frame).map_err(|error| error.to_string())?;
-    received.drain(..4 + length);
-    Ok(Some(request))
+    let frame = frames::take(received, MAX_REQUEST_BYTES)
+        .map_err(|length| format!("it has {length} bytes, more than the {MAX_REQUEST_BYTES} allowed"))?;
+    frame.map(|frame| decode(&frame).map_err(|error| error.to_string())).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(bytes: &[u8]) -> Vec<u8> {
-        [&(bytes.len() as u32).to_le_bytes()[..], bytes].concat()
-    }
 
     fn read_reply(socket: &mut UnixStream) -> SchedulerReply {
         let mut length = [0; 4];

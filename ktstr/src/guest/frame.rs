@@ -4,6 +4,7 @@ use crate::assert::{AssertResult, PhaseReports};
 use crate::facts::{CgroupFacts, CpuFacts};
 use crate::stimulus::Stimulus;
 use anyhow::{Result, ensure};
+use ktstr_wire::frames;
 use ktstr_wire::message::MAX_REPORT_BYTES;
 use ktstr_workload::WorkerReport;
 use serde::{Deserialize, Serialize};
@@ -63,9 +64,8 @@ impl Reporter {
         let payload = serde_json::to_vec(frame)?;
         let bytes = payload.len();
         ensure!(bytes <= MAX_REPORT_BYTES, "a report of {bytes} bytes is larger than the {MAX_REPORT_BYTES} allowed");
-        let length = u32::try_from(bytes)?;
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&[&length.to_le_bytes()[..], &payload].concat())?;
+        file.write_all(&frames::frame(&payload))?;
         Ok(())
     }
 

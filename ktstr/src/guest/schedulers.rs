@@ -2,6 +2,7 @@
 
 use crate::scheduler::BpfMapWrite;
 use anyhow::{Context, Result, bail, ensure};
+use ktstr_wire::frames::frame;
 use ktstr_wire::message::{decode, encode};
 use ktstr_wire::scheduler::{
     MAX_REQUEST_BYTES, MapWrite, REQUEST_FD_ENV, SCHEDULER_PID_ENV, SchedulerReply, SchedulerRequest,
@@ -134,7 +135,7 @@ fn ask(socket: &mut (impl Read + Write), request: &SchedulerRequest) -> Result<S
     let bytes = encode(request);
     let length = bytes.len();
     ensure!(length <= MAX_REQUEST_BYTES, "its {length} bytes are more than the {MAX_REQUEST_BYTES} allowed");
-    socket.write_all(&[&u32::try_from(length)?.to_le_bytes()[..], &bytes].concat())?;
+    socket.write_all(&frame(&bytes))?;
     let mut length = [0; 4];
     socket.read_exact(&mut length).context("the agent does not answer")?;
     let length = u32::from_le_bytes(length) as usize;
