@@ -14,7 +14,7 @@ mod state;
 mod stats;
 
 pub use line::{Branch, Insn, Line, Source};
-pub use program::Program;
+pub use program::{Load, Program};
 pub use rejection::Rejection;
 pub use state::State;
 pub use stats::{INSN_LIMIT, Stats};

@@ -11,14 +11,29 @@ use serde::{Deserialize, Serialize};
 pub struct Program {
     /// Whose program it is: an object file's name, or a scheduler's.
     pub file: String,
-    /// Its name. The kernel knows the first 15 bytes of it.
+    /// Its function's name. The kernel knows the first 15 bytes of it.
     pub name: String,
     /// What the verifier counted.
     pub stats: Stats,
     /// What the kernel says of the loaded program, `verified_insns` of `BPF_OBJ_GET_INFO_BY_FD`.
     pub verified_insns: Option<u64>,
+    /// What the load itself told; `None` when only the log is there.
+    pub load: Option<Load>,
     /// Why it was refused; `None` when it was not.
     pub rejection: Option<Rejection>,
+}
+
+/// What is known of a program beside its log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// `BPF_PROG_TYPE_…` by its number.
+    pub kind: u32,
+    /// `expected_attach_type` by its number.
+    pub attach_kind: u32,
+    /// Instructions that were given to the kernel.
+    pub insns: u64,
+    /// Bytes of machine code, 0 for none.
+    pub jited_bytes: u64,
 }
 
 impl Program {
@@ -29,6 +44,7 @@ impl Program {
             name: name.to_owned(),
             stats: stats(log),
             verified_insns: None,
+            load: None,
             rejection: (!is_loaded).then(|| Rejection::of(log)),
         }
     }

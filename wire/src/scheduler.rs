@@ -144,8 +144,17 @@ pub enum EndCause {
 pub struct ProgramLoad {
     /// Its name as the kernel knows it, at most 15 characters.
     pub name: String,
+    /// The name of its function, whole, by its BTF; `None` where it has none.
+    #[serde(default)]
+    pub function: Option<String>,
     /// `BPF_PROG_TYPE_…` by its number.
     pub kind: u32,
+    /// `expected_attach_type` by its number: `BPF_…` of `enum bpf_attach_type`, or the operation's place in its structure.
+    #[serde(default)]
+    pub attach_kind: u32,
+    /// Its instructions as they are given to the kernel, subprograms included.
+    #[serde(default)]
+    pub insns: u32,
     /// 0, or the error number of the call.
     pub errno: i32,
     /// How long the call took, with the log.

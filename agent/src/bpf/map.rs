@@ -1,6 +1,6 @@
 //! Maps: which there are, what is known of them, and their type information.
 
-use super::object::name;
+use super::object::{btf_section, name};
 use super::sys::{self, BTF_GET_FD_BY_ID, Id, MAP_GET_FD_BY_ID, MAP_GET_NEXT_ID, MAP_UPDATE_ELEM, Words};
 use anyhow::{Context, Result};
 use std::io;
@@ -71,17 +71,6 @@ struct Element {
 // SAFETY: no padding; `update` is the only one to make it, and checks the sizes of what it points to.
 unsafe impl Words for Element {}
 
-#[repr(C)]
-#[derive(Default)]
-struct BtfInfo {
-    address: u64,
-    bytes: u32,
-    id: u32,
-}
-
-// SAFETY: no padding; `btf` is the only one to make it, of a vector of the size that it states.
-unsafe impl Words for BtfInfo {}
-
 impl Map {
     /// All maps that there are now.
     pub(super) fn all() -> Result<Vec<Self>> {
@@ -113,13 +102,7 @@ impl Map {
     pub(super) fn btf(&self) -> Result<Vec<u8>> {
         let what = || format!("cannot read the BTF of BPF map {}", self.info.name());
         let fd = sys::open(BTF_GET_FD_BY_ID, &mut Id { id: self.info.btf_id, ..Id::default() }).with_context(what)?;
-        // Asked with room for nothing, the kernel says how much there is.
-        let mut info = BtfInfo::default();
-        sys::info(fd.as_fd(), &mut info).with_context(what)?;
-        let mut section = vec![0; info.bytes as usize];
-        info = BtfInfo { address: section.as_mut_ptr() as u64, bytes: info.bytes, id: 0 };
-        sys::info(fd.as_fd(), &mut info).with_context(what)?;
-        Ok(section)
+        btf_section(fd.as_fd()).with_context(what)
     }
 
     /// Sets an element, whether it is there or not. Key and value are as long as the kernel reads.

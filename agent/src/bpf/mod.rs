@@ -10,4 +10,5 @@ mod variable;
 mod write;
 
 pub(crate) use map::{MapInfo, STRUCT_OPS, map_info};
+pub(crate) use object::btf_section;
 pub(crate) use write::write;

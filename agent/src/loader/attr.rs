@@ -16,10 +16,15 @@ pub(super) struct Attr {
 /// Where the fields are, in bytes.
 mod place {
     pub(super) const PROG_TYPE: usize = 0;
+    pub(super) const INSN_CNT: usize = 4;
     pub(super) const LOG_LEVEL: usize = 24;
     pub(super) const LOG_SIZE: usize = 28;
     pub(super) const LOG_BUF: usize = 32;
     pub(super) const PROG_NAME: usize = 48;
+    pub(super) const EXPECTED_ATTACH_TYPE: usize = 68;
+    pub(super) const PROG_BTF_FD: usize = 72;
+    pub(super) const FUNC_INFO: usize = 80;
+    pub(super) const FUNC_INFO_CNT: usize = 88;
     pub(super) const LOG_TRUE_SIZE: usize = 140;
     pub(super) const MAP_FD: usize = 0;
     pub(super) const VALUE: usize = 16;
@@ -58,6 +63,26 @@ impl Attr {
     /// `BPF_PROG_LOAD`: `BPF_PROG_TYPE_*`.
     pub(super) fn prog_type(&self) -> u32 {
         self.word(place::PROG_TYPE)
+    }
+
+    /// `BPF_PROG_LOAD`: how many instructions there are.
+    pub(super) fn insns(&self) -> u32 {
+        self.word(place::INSN_CNT)
+    }
+
+    /// `BPF_PROG_LOAD`: `enum bpf_attach_type`, or what the program's type takes it for.
+    pub(super) fn attach_type(&self) -> u32 {
+        self.word(place::EXPECTED_ATTACH_TYPE)
+    }
+
+    /// `BPF_PROG_LOAD`: the descriptor of the program's BTF.
+    pub(super) fn btf_fd(&self) -> i32 {
+        self.word(place::PROG_BTF_FD) as i32
+    }
+
+    /// `BPF_PROG_LOAD`: the address of what is known of its functions, the program's own first; `None` for nothing.
+    pub(super) fn func_info(&self) -> Option<u64> {
+        (self.word(place::FUNC_INFO_CNT) > 0).then(|| self.address(place::FUNC_INFO))
     }
 
     /// `BPF_PROG_LOAD`: the name, at most 15 characters.
@@ -113,9 +138,12 @@ mod tests {
         let mut attr = Attr::of_size(72).unwrap();
         attr.bytes_mut()[48..53].copy_from_slice(b"stall");
         attr.bytes_mut()[0] = 27;
+        attr.bytes_mut()[4] = 9;
+        attr.bytes_mut()[68] = 24;
         attr.ask_for_log(2, 0x7f00_1234_5678, 1 << 26);
         assert_eq!(attr.bytes().len(), 144);
         assert_eq!((attr.prog_type(), attr.prog_name(), attr.log_level()), (27, "stall".to_owned(), 2));
+        assert_eq!((attr.insns(), attr.attach_type(), attr.func_info()), (9, 24, None));
         assert_eq!((attr.log(), attr.log_true_size()), ((0x7f00_1234_5678, 1 << 26), 0));
     }
 
@@ -124,6 +152,9 @@ mod tests {
         let mut attr = Attr::of_size(168).unwrap();
         attr.ask_for_log(1, 1, 1);
         assert_eq!(attr.bytes().len(), 168);
+        attr.bytes_mut()[72..96]
+            .copy_from_slice(&[[5, 0, 0, 0, 8, 0, 0, 0], [0, 9, 0, 0, 1, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0]].concat());
+        assert_eq!((attr.btf_fd(), attr.func_info()), (5, Some(0x1_0000_0900)));
         assert!(Attr::of_size(4097).is_none() && Attr::of_size(u64::MAX).is_none());
     }
 

@@ -5,9 +5,11 @@ use super::call::{Call, Halt, Room};
 use super::news::{News, Teller};
 use super::ptrace::Tracee;
 use super::{memory, ops};
+use crate::bpf::btf_section;
 use crate::bpf::prog::prog_info;
 use crate::now_ns;
 use anyhow::{Context, Result};
+use ktstr_btf::{FUNC, Types};
 use ktstr_wire::scheduler::{MAX_PIECE_BYTES, ProgramLoad};
 use std::os::fd::AsFd;
 
@@ -18,7 +20,7 @@ const HEAD_BYTES: u64 = 4096;
 const LOG_BYTES: [u64; 2] = [64 << 20, 4 << 20];
 /// libbpf tries out what the kernel can do with programs that have no name, or one of these (tools/lib/bpf/features.c);
 /// those of an object have theirs.
-const PROBES: [&str; 3] = ["", "libbpf_nametest", "det_arg_ctx"];
+const PROBES: [&str; 4] = ["", "libbpf_nametest", "det_arg_ctx", "global_reloc"];
 
 /// What came of a load.
 struct Outcome {
@@ -139,7 +141,10 @@ fn describe(tracee: Tracee, attr: &Attr, outcome: &Outcome) -> Result<ProgramLoa
     let Outcome { result, took_ns, log } = *outcome;
     let mut program = ProgramLoad {
         name: attr.prog_name(),
+        function: function(tracee, attr),
         kind: attr.prog_type(),
+        attach_kind: attr.attach_type(),
+        insns: attr.insns(),
         errno: result.min(0).unsigned_abs() as i32,
         took_ns,
         verified_insns: None,
@@ -158,6 +163,22 @@ fn describe(tracee: Tracee, attr: &Attr, outcome: &Outcome) -> Result<ProgramLoa
         (program.xlated_bytes, program.jited_bytes) = (info.xlated_bytes, info.jited_bytes);
     }
     Ok(program)
+}
+
+/// The name of the program's function. A program whose BTF does not tell is told of by the kernel's name for it.
+fn function(tracee: Tracee, attr: &Attr) -> Option<String> {
+    // `struct bpf_func_info`: the offset of the first instruction, and the function's type.
+    let mut first = [0; 8];
+    memory::read(tracee.0, attr.func_info()?, &mut first).ok()?;
+    let [_, _, _, _, id @ ..] = first;
+    let btf = ops::descriptor(tracee, attr.btf_fd()).ok()?;
+    let section = btf_section(btf.as_fd()).ok()?;
+    let types = Types::parse(&section).ok()?;
+    types
+        .get(u32::from_ne_bytes(id))
+        .filter(|found| found.kind == FUNC)
+        .and_then(|found| types.name(&found).ok())
+        .map(str::to_owned)
 }
 
 /// Memory that could be read a moment ago and cannot now is that of a process that is gone.

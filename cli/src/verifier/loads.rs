@@ -149,15 +149,23 @@ fn keep(kept: &mut VecDeque<u8>, bytes: &[u8], most: usize) {
 }
 
 impl Load {
+    /// The function's, or what the kernel knows of it.
+    fn name(&self) -> &str {
+        self.program.function.as_ref().unwrap_or(&self.program.name)
+    }
+
     fn analyse(&self, file: &str) -> Program {
-        let mut program = Program::of(file, &self.program.name, &self.log, self.program.errno == 0);
+        let ProgramLoad { kind, attach_kind, insns, jited_bytes, .. } = self.program;
+        let mut program = Program::of(file, self.name(), &self.log, self.program.errno == 0);
         program.verified_insns = self.program.verified_insns.map(u64::from);
+        program.load =
+            Some(ktstr_verifier::Load { kind, attach_kind, insns: insns.into(), jited_bytes: jited_bytes.into() });
         program
     }
 
     fn lost(&self) -> Option<String> {
         let bytes = self.program.log_lost_bytes.saturating_add(self.dropped_bytes);
-        let name = &self.program.name;
+        let name = self.name();
         (bytes > 0).then(|| format!("{name}: {bytes} bytes of its log are missing: there was no room for more"))
     }
 }
@@ -190,7 +198,10 @@ mod tests {
         let name = name.to_owned();
         SchedulerEvent::Program(ProgramLoad {
             name,
+            function: None,
             kind: 27,
+            attach_kind: 0,
+            insns: 9,
             errno,
             took_ns: 1,
             verified_insns,

@@ -1,88 +1,61 @@
-//! veristat's columns, as it writes them with `-o csv`, so that it can compare (`veristat -C`) and replay what we write.
-//!
-//! Source: `stat_defs` and `output_stats` in tools/testing/selftests/bpf/veristat.c; veristat 0.5.1. Columns that only the
-//! program's object or its machine code tells (`prog_size`, `prog_size_jited`, `prog_type`, `attach_type`, `mem_peak`) are
-//! left out, for veristat takes any choice of columns, and a figure that is not known would be taken for a 0.
+//! Tables as veristat writes them with `-o csv`, so that it can compare (`veristat -C`) and replay (`veristat -R`) what we write.
 
 use super::Pair;
+use super::columns::{COLUMNS, Cell, Column};
 use crate::program::Program;
 use std::fmt::Write;
 
-/// A column of numbers.
-type Column = (&'static str, fn(&Program) -> Option<u64>);
-
-const COLUMNS: [Column; 7] = [
-    ("duration", |program| program.stats.time_us),
-    ("total_insns", |program| program.stats.insns),
-    ("total_states", |program| program.stats.total_states),
-    ("peak_states", |program| program.stats.peak_states),
-    ("max_states_per_insn", |program| program.stats.max_states_per_insn),
-    ("max_mark_read_len", |program| program.stats.mark_read),
-    ("stack_depth", |program| program.stats.total_stack_bytes()),
-];
-
-/// Columns that at least one program has a figure for; veristat has a 0 for what a log does not tell, and so have we in the
-/// rest of such a column.
-fn columns<'a>(programs: impl Iterator<Item = &'a Program> + Clone) -> Vec<Column> {
-    COLUMNS.into_iter().filter(|(_, get)| programs.clone().any(|program| get(program).is_some())).collect()
-}
-
-fn verdict(program: &Program) -> &'static str {
-    if program.is_loaded() { "success" } else { "failure" }
-}
-
-/// One run. veristat has no quotes: commas and line ends in names become `_`.
+/// One run, in the order of names. veristat has no quotes: commas and line ends in names become `_`.
 pub fn programs_csv(programs: &[Program]) -> String {
-    let columns = columns(programs.iter());
-    let mut text = "file_name,prog_name,verdict".to_owned();
-    text.extend(columns.iter().map(|(name, _)| format!(",{name}")));
-    for program in programs {
-        let _ = write!(text, "\n{},{},{}", plain(&program.file), plain(&program.name), verdict(program));
-        text.extend(columns.iter().map(|(_, get)| format!(",{}", get(program).unwrap_or(0))));
-    }
-    text + "\n"
+    let header = "file_name,prog_name".to_owned() + &COLUMNS.map(|(name, _)| format!(",{name}")).concat();
+    let row = |program: &Program| {
+        let cells = COLUMNS.map(|(_, get)| format!(",{}", get(program)));
+        ((plain(&program.file), plain(&program.name)), cells.concat())
+    };
+    table(header, programs.iter().map(row).collect())
 }
 
-/// Two runs side by side, as `veristat -C -o csv` writes them.
+/// Two runs side by side, as `veristat -C -o csv` writes them. Where two schedulers are compared, a program has the first
+/// one's name for its file; veristat takes no programs of two files for the same.
 pub fn comparison_csv(pairs: &[Pair]) -> String {
-    let columns = columns(pairs.iter().flat_map(|pair| [&pair.before, &pair.after]).flatten());
-    let mut text = "file_name,prog_name,verdict_base,verdict_comp,verdict_diff".to_owned();
-    text.extend(columns.iter().map(|(name, _)| format!(",{name}_base,{name}_comp,{name}_diff")));
-    for pair in pairs {
-        let (before, after) = (pair.before.as_ref(), pair.after.as_ref());
-        let file = before.or(after).map_or("", |program| program.file.as_str());
-        let _ = write!(text, "\n{},{},{}", plain(file), plain(&pair.name), verdicts(before, after));
-        text.extend(columns.iter().map(|(_, get)| format!(",{}", numbers(before.map(get), after.map(get)))));
+    let header = COLUMNS.map(|(name, _)| format!(",{name}_base,{name}_comp,{name}_diff")).concat();
+    let row = |pair: &Pair| {
+        let file = pair.before.as_ref().or(pair.after.as_ref()).map_or("", |program| program.file.as_str());
+        ((plain(file), plain(&pair.name)), COLUMNS.map(|column| side_by_side(column, pair)).concat())
+    };
+    table("file_name,prog_name".to_owned() + &header, pairs.iter().map(row).collect())
+}
+
+/// Rows by the names of file and program.
+type Rows = Vec<((String, String), String)>;
+
+fn table(header: String, mut rows: Rows) -> String {
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut text = header + "\n";
+    for ((file, name), cells) in rows {
+        let _ = writeln!(text, "{file},{name}{cells}");
     }
-    text + "\n"
+    text
 }
 
-fn verdicts(before: Option<&Program>, after: Option<&Program>) -> String {
-    let (base, comp) = (before.map_or("N/A", verdict), after.map_or("N/A", verdict));
-    let diff = match (before, after) {
-        (Some(_), Some(_)) if base == comp => "MATCH",
-        (Some(_), Some(_)) => "MISMATCH",
-        _ => "N/A",
+fn side_by_side((_, get): Column, pair: &Pair) -> String {
+    let (base, comp) = (pair.before.as_ref().map(get), pair.after.as_ref().map(get));
+    let diff = base.as_ref().zip(comp.as_ref()).map(|(base, comp)| difference(base, comp));
+    let show = |cell: Option<String>| cell.unwrap_or_else(|| "N/A".to_owned());
+    let text = |cell: Option<Cell>| show(cell.map(|cell| cell.to_string()));
+    format!(",{},{},{}", text(base), text(comp), show(diff))
+}
+
+/// `+3 (+50.00%)`, of 0 in parts of nothing as veristat has it; of words whether they are the same.
+fn difference(base: &Cell, comp: &Cell) -> String {
+    let (Cell::Number(base), Cell::Number(comp)) = (base, comp) else {
+        return if base == comp { "MATCH" } else { "MISMATCH" }.to_owned();
     };
-    format!("{base},{comp},{diff}")
-}
-
-fn numbers(before: Option<Option<u64>>, after: Option<Option<u64>>) -> String {
-    let show = |number: Option<Option<u64>>| number.map_or("N/A".to_owned(), |number| number.unwrap_or(0).to_string());
-    let diff = match (before, after) {
-        (Some(before), Some(after)) => difference(before.unwrap_or(0), after.unwrap_or(0)),
-        _ => "N/A".to_owned(),
-    };
-    format!("{},{},{diff}", show(before), show(after))
-}
-
-/// `+3 (+50.00%)`, of 0 in parts of nothing as veristat has it.
-fn difference(before: u64, after: u64) -> String {
-    let difference = i128::from(after) - i128::from(before);
-    let percent = match (before, after) {
+    let difference = i128::from(*comp) - i128::from(*base);
+    let percent = match (*base, difference) {
         (0, 0) => 0.0,
         (0, _) => 100.0,
-        _ => difference as f64 / before as f64 * 100.0,
+        _ => difference as f64 / *base as f64 * 100.0,
     };
     format!("{difference:+} ({percent:+.2}%)")
 }
@@ -99,32 +72,30 @@ mod tests {
 
     #[test]
     fn a_run() {
-        let expected = "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states,max_states_per_insn,max_mark_read_len,stack_depth
-a.bpf.o,a,success,7,735,22,22,1,0,24
-a.bpf.o,b,failure,0,1,0,0,0,0,0
+        let expected = "file_name,prog_name,verdict,duration,total_insns,total_states,peak_states,max_states_per_insn,max_mark_read_len,prog_size,prog_size_jited,prog_type,attach_type,stack_depth,mem_peak
+a.bpf.o,a,success,7,735,22,22,1,0,-1,-1,unspec,cgroup_inet_ingress,24,-1
+a.bpf.o,b_c,failure,0,1,0,0,0,0,-1,-1,unspec,cgroup_inet_ingress,0,-1
 ";
-        assert_eq!(programs_csv(&[program("a", 735, 22), refused("b")]), expected);
-    }
-
-    #[test]
-    fn what_nobody_tells_has_no_column() {
-        let expected = "file_name,prog_name,verdict,total_insns,total_states\na.bpf.o,b_c,failure,1,0\n";
-        assert_eq!(programs_csv(&[refused("b,c")]), expected);
-        assert_eq!(programs_csv(&[]), "file_name,prog_name,verdict\n");
+        assert_eq!(programs_csv(&[refused("b,c"), program("a", 735, 22)]), expected);
+        assert_eq!(programs_csv(&[]), expected.lines().next().unwrap().to_owned() + "\n");
     }
 
     #[test]
     fn two_runs() {
-        let mut before = program("a", 200, 4);
-        let mut after = program("a", 250, 4);
-        for program in [&mut before, &mut after] {
-            program.stats = crate::Stats { insns: program.stats.insns, ..Default::default() };
-        }
-        let text = comparison_csv(&pair(&[before], &[after, refused("b")]));
-        let expected = "file_name,prog_name,verdict_base,verdict_comp,verdict_diff,total_insns_base,total_insns_comp,total_insns_diff,total_states_base,total_states_comp,total_states_diff
-a.bpf.o,a,success,success,MATCH,200,250,+50 (+25.00%),0,0,+0 (+0.00%)
-a.bpf.o,b,N/A,failure,N/A,N/A,1,N/A,N/A,0,N/A
-";
-        assert_eq!(text, expected);
+        let cell = |text: &str, row: usize, column: &str| {
+            let rows: Vec<Vec<_>> = text.lines().map(|line| line.split(',').collect()).collect();
+            let at = rows[0].iter().position(|name| *name == column).unwrap();
+            rows[row][at..at + 3].join(" ")
+        };
+        let before = [program("b", 200, 0), refused("gone")];
+        let after = [refused("new"), program("b", 250, 3)];
+        let text = comparison_csv(&pair(&before, &after));
+        assert_eq!(cell(&text, 1, "verdict_base"), "success success MATCH");
+        assert_eq!(cell(&text, 1, "total_insns_base"), "200 250 +50 (+25.00%)");
+        assert_eq!(cell(&text, 1, "total_states_base"), "0 3 +3 (+100.00%)");
+        assert_eq!(cell(&text, 1, "mem_peak_base"), "-1 -1 +0 (-0.00%)");
+        assert_eq!(cell(&text, 2, "total_insns_base"), "1 N/A N/A");
+        assert_eq!(cell(&text, 3, "verdict_base"), "N/A failure N/A");
+        assert_eq!(comparison_csv(&[]).lines().count(), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Programs of two runs side by side: two schedulers, kernels or profiles of flags.
 
+mod columns;
 mod csv;
 mod table;
 
@@ -67,7 +68,7 @@ pub(crate) mod tests {
             ..Stats::default()
         };
         let file = "a.bpf.o".to_owned();
-        Program { file, name: name.to_owned(), stats, verified_insns: Some(insns), rejection: None }
+        Program { file, name: name.to_owned(), stats, verified_insns: Some(insns), load: None, rejection: None }
     }
 
     pub(crate) fn refused(name: &str) -> Program {

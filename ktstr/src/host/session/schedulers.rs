@@ -204,7 +204,10 @@ mod tests {
     fn program() -> SchedulerEvent {
         SchedulerEvent::Program(ProgramLoad {
             name: "enqueue".to_owned(),
+            function: None,
             kind: 27,
+            attach_kind: 0,
+            insns: 1,
             errno: 0,
             took_ns: 1,
             verified_insns: None,
