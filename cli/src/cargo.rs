@@ -4,19 +4,10 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use xshell::{Cmd, Shell, cmd};
 
-/// Variables that `cargo run` sets for the program it runs. A build script or a test that looks at them would take the
-/// next cargo's packages for that program, and be built anew.
-const OF_THE_CALLER: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY"];
-
 /// A cargo command that knows nothing of the cargo that runs this program.
 pub fn command<'a>(shell: &'a Shell, arguments: &[String]) -> Cmd<'a> {
-    let mut command = cmd!(shell, "cargo {arguments...}").env_remove("CARGO");
-    for (name, _) in std::env::vars_os() {
-        if OF_THE_CALLER.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-            command = command.env_remove(name);
-        }
-    }
-    command
+    let command = cmd!(shell, "cargo {arguments...}").env_remove("CARGO");
+    ktstr::variables_of_the_caller().fold(command, |command, name| command.env_remove(name))
 }
 
 /// What `cargo metadata` says of the workspace around the current directory, without its dependencies.

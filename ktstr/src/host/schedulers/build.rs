@@ -1,5 +1,6 @@
 //! Schedulers that are programs of the user's own workspace: cargo builds them when a test needs them.
 
+use crate::host::console::last_lines;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,13 +13,17 @@ use std::sync::{Mutex, PoisonError};
 /// unoptimised scheduler tell nothing.
 const PROFILE_ENV: &str = "KTSTR_SCHEDULER_PROFILE";
 
-/// Variables that cargo sets for the program that it runs, here a test. A build script that looks at them would take the
-/// built package for that program, and be run anew each time.
-const OF_THE_CALLER: [&str; 6] =
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY", "CARGO_TARGET_TMPDIR"];
-
 /// The last of cargo's lines that an error shows.
 const SHOWN_LINES: usize = 40;
+
+/// The names of variables that cargo has set for this program. A build script or a test that looked at them would take the next
+/// cargo's packages for this program, and be built anew each time.
+pub fn variables_of_the_caller() -> impl Iterator<Item = OsString> {
+    const PREFIXES: [&str; 6] =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY", "CARGO_TARGET_TMPDIR"];
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
+}
 
 /// A package's program could not be built.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,11 +102,7 @@ impl<'a> Build<'a> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(&self.words).current_dir(&self.dir).stdin(Stdio::null()).env_remove("CARGO");
-        for (name, _) in std::env::vars_os() {
-            if OF_THE_CALLER.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
+        variables_of_the_caller().for_each(|name| _ = command.env_remove(name));
         let output = command
             .output()
             .map_err(|error: io::Error| BuildError::Start { command: self.command(), why: error.to_string() })?;
@@ -110,7 +111,7 @@ impl<'a> Build<'a> {
                 command: self.command(),
                 dir: self.dir.clone(),
                 status: output.status.to_string(),
-                words: last_lines(&String::from_utf8_lossy(&output.stderr)),
+                words: last_lines(&String::from_utf8_lossy(&output.stderr), SHOWN_LINES).join("\n"),
             });
         }
         let built = executable(&String::from_utf8_lossy(&output.stdout), self.bin);
@@ -137,11 +138,6 @@ fn executable(messages: &str, bin: &str) -> Option<PathBuf> {
         message["reason"] == "compiler-artifact" && target["kind"][0] == "bin" && target["name"] == bin
     });
     programs.find_map(|message| Some(Path::new(message["executable"].as_str()?).to_owned()))
-}
-
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! What the program of a scheduler says on its standard error: libbpf's complaints, the kernel's reason for the end, and
 //! the kernel's dump (tools/sched_ext/include/scx/user_exit_info.h; scx_utils prints the same).
 
-/// Around the verifier's log of a program that was not loaded (tools/lib/bpf/libbpf.c).
-const LOG_BEGINS: &str = "-- BEGIN PROG LOAD LOG --";
-const LOG_ENDS: &str = "-- END PROG LOAD LOG --";
+use ktstr_verifier::libbpf;
 
 /// Before a dump.
 const DUMP_HEADING: &str = "DEBUG DUMP";
@@ -130,13 +128,12 @@ fn exit(line: &str) -> Option<Exit> {
 }
 
 fn rejected(text: &str) -> Option<Rejected> {
-    let lines: Vec<&str> = text.lines().collect();
-    let begins = lines.iter().position(|line| line.contains(LOG_BEGINS))?;
-    let log = &lines[begins + 1..];
-    let log = &log[..log.iter().position(|line| line.contains(LOG_ENDS)).unwrap_or(log.len())];
-    let program = lines[begins].split('\'').nth(1).unwrap_or_default().to_owned();
+    let programs = libbpf::program_logs(text.as_bytes());
+    // A loader that prints much prints logs of programs that were loaded, too.
+    let failed = programs.iter().find(|program| program.error.is_some()).or(programs.first())?;
+    let log: Vec<&str> = text.get(failed.log.clone())?.lines().collect();
     let log = log[log.len().saturating_sub(LAST_LOG_LINES)..].iter().map(|line| (*line).to_owned()).collect();
-    Some(Rejected { program, log })
+    Some(Rejected { program: failed.name.clone(), log })
 }
 
 #[cfg(test)]
@@ -198,7 +195,12 @@ mod tests {
     #[test]
     fn a_rejection_has_the_end_of_the_log() {
         let log: Vec<String> = (0..30).map(|number| format!("{number}: (b7)")).collect();
-        let text = format!("libbpf: prog 'x': {LOG_BEGINS}\n{}\n{LOG_ENDS}\nlibbpf: more", log.join("\n"));
+        let text = format!(
+            "libbpf: prog 'a': -- BEGIN PROG LOAD LOG --\nprocessed 1 insns\n-- END PROG LOAD LOG --\n\
+             libbpf: prog 'x': BPF program load failed: Permission denied\n\
+             libbpf: prog 'x': -- BEGIN PROG LOAD LOG --\n{}\n-- END PROG LOAD LOG --\nlibbpf: more",
+            log.join("\n")
+        );
         let rejected = read(&text).rejected.unwrap();
         assert_eq!((rejected.program.as_str(), rejected.log.len()), ("x", LAST_LOG_LINES));
         assert_eq!(rejected.log[LAST_LOG_LINES - 1], "29: (b7)");
