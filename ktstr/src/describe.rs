@@ -3,7 +3,7 @@
 use crate::host::failure::{FailedRun, Failure};
 use crate::host::run::default_memory_bytes;
 use crate::record::variant_name;
-use crate::scheduler::{Profile, ProfileError, Scheduler};
+use crate::scheduler::{DeclaredScheduler, Profile, ProfileError, Scheduler};
 use crate::settings::Settings;
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
@@ -36,6 +36,8 @@ pub struct Description {
     pub profiles: Vec<Option<Profile>>,
     /// What is special about it, in a few words each.
     pub features: Vec<String>,
+    /// Its schedulers that are programs, those that it switches to behind its own.
+    pub schedulers: Vec<DeclaredScheduler>,
 }
 
 impl Description {
@@ -57,8 +59,7 @@ impl Description {
 pub(crate) fn instead_of_running(spec: &TestSpec) -> Option<Result<(), Failure>> {
     let path = std::env::var_os(DESCRIBE_ENV)?;
     let picked = Settings::from_env().ok().and_then(|settings| settings.profiles);
-    let described =
-        describe(spec, profiles(spec, picked.as_deref()), File::options().create(true).append(true).open(path));
+    let described = describe(spec, picked.as_deref(), File::options().create(true).append(true).open(path));
     Some(described.map_err(|error| {
         let verdict = Verdict::Inconclusive { reason: format!("the file in {DESCRIBE_ENV}: {error}") };
         let again = "the same command".to_owned();
@@ -83,7 +84,8 @@ fn profiles(spec: &TestSpec, picked: Option<&[Profile]>) -> Vec<Option<Profile>>
 }
 
 /// One write for each line, as several processes may write at once.
-fn describe(spec: &TestSpec, profiles: Vec<Option<Profile>>, file: io::Result<File>) -> io::Result<()> {
+fn describe(spec: &TestSpec, picked: Option<&[Profile]>, file: io::Result<File>) -> io::Result<()> {
+    let schedulers = std::iter::once(&spec.scheduler).chain(spec.schedulers);
     let description = Description {
         name: spec.name(),
         test: spec.test().to_owned(),
@@ -91,8 +93,9 @@ fn describe(spec: &TestSpec, profiles: Vec<Option<Profile>>, file: io::Result<Fi
         machine: spec.machine(default_memory_bytes(spec, 0)),
         duration_s: spec.duration_s,
         replicas: spec.replicas,
-        profiles,
+        profiles: profiles(spec, picked),
         features: features(spec),
+        schedulers: schedulers.filter_map(|scheduler| DeclaredScheduler::of(scheduler, picked)).collect(),
     };
     let line = serde_json::to_string(&description)? + "\n";
     file?.write_all(line.as_bytes())
@@ -159,7 +162,7 @@ mod tests {
         let spec = TestSpec { assert, kargs: &["x=1"], ..TestSpec::new("a::b", Topology::new(1, 2, 1)) };
         let preset = ktstr_presets::named("smt-2llc").unwrap();
         for spec in [&spec, &spec.on(preset)] {
-            describe(spec, vec![None], File::options().append(true).open(file.path())).unwrap();
+            describe(spec, None, File::options().append(true).open(file.path())).unwrap();
         }
         let text = std::fs::read_to_string(file.path()).unwrap();
         let described: Vec<Description> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -45,7 +45,7 @@ pub use host::{
     limits::{KernelLimit, check as check_kernel},
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image, with_kernel_config},
     programs::find as find_program,
-    schedulers::build::program as build_scheduler,
+    schedulers::build::{program as build_scheduler, variables_of_the_caller},
     timers::kernel_timers,
 };
 pub use ktstr_macros::{Scheduler, ktstr_test};
@@ -55,8 +55,9 @@ pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Re
 pub use record::{test_name, variant_name};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
 pub use scheduler::{
-    BpfMapWrite, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile, ProfileError, Profiles, ProgramRun,
-    Scheduler, SchedulerClass, SchedulerExit, SchedulerPart, SchedulerRun, SchedulerSpec,
+    BpfMapWrite, DeclaredProgram, DeclaredScheduler, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile,
+    ProfileError, Profiles, ProgramRun, Scheduler, SchedulerClass, SchedulerExit, SchedulerPart, SchedulerRun,
+    SchedulerSpec,
 };
 pub use settings::{Settings, runs_dir};
 pub use spec::TestSpec;

@@ -84,3 +84,24 @@ fn a_profile_that_is_none_is_inconclusive() {
                     short-slices+partial";
     specimen("plain,partial").run().expect("Inconclusive", &[expected]);
 }
+
+#[test]
+fn tools_are_told_what_a_profile_is() {
+    let told = tempfile::NamedTempFile::new().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--include-ignored", "fails_with_flags"])
+        .env(ktstr::DESCRIBE_ENV, told.path())
+        .env("KTSTR_PROFILE", "partial+short-slices,partial")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let description: ktstr::Description = serde_json::from_slice(&std::fs::read(told.path()).unwrap()).unwrap();
+    let [scheduler] = description.schedulers.try_into().unwrap();
+    assert_eq!(
+        (scheduler.name.as_str(), scheduler.known.as_str()),
+        ("scx-ktstr", "plain, short-slices, short-slices+partial")
+    );
+    let profiles = scheduler.profiles.iter().map(|(profile, words)| (profile.to_string(), words.join(" ")));
+    let expected = ("short-slices+partial".to_owned(), "--victim nobody --slice-us 5000 --partial".to_owned());
+    assert_eq!(profiles.collect::<Vec<_>>(), [expected]);
+}

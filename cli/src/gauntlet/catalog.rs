@@ -2,7 +2,7 @@
 
 use crate::binaries::Binary;
 use anyhow::{Context, Result, ensure};
-use ktstr::{DESCRIBE_ENV, Description, Profile};
+use ktstr::{DESCRIBE_ENV, DeclaredScheduler, Description, Profile};
 use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
@@ -47,10 +47,35 @@ pub(crate) fn declared(
     })
 }
 
+/// The schedulers of the programs' tests, with those of the profiles that are `picked` that they have. A test that has no variants
+/// cannot be told from one that would run when it is asked, and is not.
+///
+/// # Errors
+/// When a program cannot be asked.
+pub(crate) fn schedulers(shell: &Shell, binaries: &[Binary], picked: &[Profile]) -> Result<Vec<DeclaredScheduler>> {
+    let mut all = Vec::new();
+    for binary in binaries.iter().filter(|binary| may_have_them(binary)) {
+        let mut names = binary.tests(shell)?;
+        names.retain(|name| declared_test(name).is_some());
+        // One variant of each test tells.
+        names.dedup_by(|one, other| declared_test(one) == declared_test(other));
+        if !names.is_empty() {
+            all.extend(describe(binary, &names, picked)?.into_iter().flat_map(|test| test.schedulers));
+        }
+    }
+    Ok(all)
+}
+
 /// The test that a variant, by its name, is of.
 fn declared_test(name: &str) -> Option<&str> {
     let (test, function) = name.rsplit_once("::")?;
     ktstr::preset(function).filter(|preset| preset.function() == function).map(|_| test)
+}
+
+/// Whether a program can have scheduler tests. Those of macro crates have none, and run only where the loader is told of the
+/// compiler's libraries.
+fn may_have_them(binary: &Binary) -> bool {
+    binary.target.kind != "proc-macro"
 }
 
 fn list(
@@ -60,7 +85,7 @@ fn list(
     wanted: impl Fn(&[String]) -> Vec<String>,
 ) -> Result<Vec<Listed>> {
     let mut all = Vec::new();
-    for binary in binaries {
+    for binary in binaries.into_iter().filter(may_have_them) {
         let names = wanted(&binary.tests(shell)?);
         if names.is_empty() {
             continue;

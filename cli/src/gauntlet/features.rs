@@ -68,6 +68,7 @@ pub(super) mod tests {
             replicas: 1,
             profiles: vec![None],
             features: vec!["2 workers".to_owned()],
+            schedulers: Vec::new(),
         }
     }
 

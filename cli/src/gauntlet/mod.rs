@@ -6,7 +6,7 @@ mod features;
 mod pick;
 mod shard;
 
-pub(crate) use catalog::{Listed, declared, join, variants};
+pub(crate) use catalog::{Listed, declared, join, schedulers, variants};
 pub(crate) use cost::Costs;
 pub(crate) use shard::Shard;
 

@@ -141,6 +141,7 @@ mod tests {
             replicas: 1,
             profiles: vec![None],
             features: Vec::new(),
+            schedulers: Vec::new(),
         };
         let test = Listed { binary: Arc::new(binary), description };
         let run_id = format!("jobs-{}", std::process::id());

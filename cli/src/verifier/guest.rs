@@ -1,5 +1,6 @@
 //! The machine in which a scheduler loads.
 
+use super::Args;
 use super::loads::Loads;
 use super::runs::Run;
 use crate::kernel;
@@ -9,11 +10,12 @@ use crate::shell::include;
 use crate::shell::machine::{self, Shape};
 use crate::shell::tools::{self, Userland};
 use anyhow::{Context, Result, ensure};
-use ktstr::{Accel, Settings, Topology};
+use ktstr::{Settings, Topology};
 use ktstr_cache::Cache;
 use ktstr_wire::scheduler::{SchedulerOrder, SchedulerStart};
 use ktstr_wire::{HostMessage, Run as Order, Streams};
 use signal_hook::consts::SIGINT;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Where the scheduler is in the guest.
@@ -25,41 +27,38 @@ const CPUS: u32 = 2;
 /// `BPF_LOG_STATS` (include/linux/bpf_verifier.h): time and stack depths.
 const STATS: u32 = 4;
 
-/// What loading may take, in the guest's time: large programs at level 2, under emulation.
-const LOADING: Duration = Duration::from_secs(1800);
-/// And what ending may take, with a kernel that waits for stalled tasks.
+/// What ending may take, in the guest's time, with a kernel that waits for stalled tasks.
 const ENDING: Duration = Duration::from_secs(60);
-/// What all may take, in ours.
-const LIMIT: Duration = Duration::from_secs(3600);
+/// What all may take besides loading, in ours: the boot, on a loaded host, and logs that are sent.
+const REST: Duration = Duration::from_secs(1800);
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Boots the kernel, and loads the scheduler there.
-pub(super) fn load(run: &Run, level: u32, accel: Option<Accel>) -> Result<Loads> {
-    let program = run.scheduler.program()?;
+pub(super) fn load(run: &Run, program: &Path, args: &Args) -> Result<Loads> {
     let name = program.file_name().and_then(|name| name.to_str()).context("the scheduler's name is no text")?;
     let path = format!("{GUEST_DIR}/{name}");
-    let image = include::add(Userland::find()?.image, &program, path.clone())?;
+    let image = include::add(Userland::find()?.image, program, path.clone())?;
     let (settings, cache) = (Settings::from_env()?, Cache::open_default()?);
-    let accel = accel.unwrap_or(settings.accel);
+    let accel = args.accel.unwrap_or(settings.accel);
     setup::for_accelerator(accel)?;
     let kernel = kernel::resolve(&run.kernel)?;
     let payload = ktstr::with_kernel_config(image, &kernel).build(&cache)?;
     let shape = Shape { topology: Topology::new(1, CPUS, 1), memory_bytes: None, accel };
     let (config, _why) = machine::configure(shape, &kernel, &payload, &cache, &settings)?;
-    watch(Guest::boot(&config, &payload, &order(run, path, level))?)
+    watch(Guest::boot(&config, &payload, &order(run, path, args))?, args.timeout)
 }
 
 /// The scheduler, and a program that does nothing once it is enabled.
-fn order(run: &Run, path: String, level: u32) -> Order {
+fn order(run: &Run, path: String, args: &Args) -> Order {
     let argv = std::iter::once(path).chain(run.profile.args.iter().cloned()).collect();
     let scheduler = SchedulerOrder {
         name: run.scheduler.name(),
         start: SchedulerStart::Program { argv, env: tools::environment() },
         cgroup_parent: None,
         watchdog_timeout_ms: None,
-        verifier_log_level: level | STATS,
-        load_deadline_ns: LOADING.as_nanos() as u64,
+        verifier_log_level: args.level | STATS,
+        load_deadline_ns: u64::try_from(args.timeout.as_nanos()).unwrap_or(u64::MAX),
         stop_signal: SIGINT,
         stop_deadline_ns: ENDING.as_nanos() as u64,
     };
@@ -77,7 +76,7 @@ fn order(run: &Run, path: String, level: u32) -> Order {
 }
 
 /// Takes what the guest tells, until it is over.
-fn watch(mut guest: Guest) -> Result<Loads> {
+fn watch(mut guest: Guest, timeout: Duration) -> Result<Loads> {
     guest.tell(&HostMessage::InputEnd);
     let began = Instant::now();
     let mut loads = Loads::default();
@@ -94,7 +93,8 @@ fn watch(mut guest: Guest) -> Result<Loads> {
                 News::Hello | News::Output(..) => {}
             }
         }
-        ensure!(began.elapsed() < LIMIT, "the scheduler has not loaded within {} s", LIMIT.as_secs());
+        let limit = timeout.saturating_add(REST);
+        ensure!(began.elapsed() < limit, "the machine has not come to an end within {} s", limit.as_secs());
         guest.keep_telling()?;
         std::thread::sleep(LOOK_EVERY);
     }

@@ -14,8 +14,15 @@ const MOST_OUTPUT_BYTES: usize = 4 << 20;
 const MOST_CONSOLE_BYTES: usize = 16 << 10;
 const MOST_NOTES: usize = 64;
 
+/// `BPF_PROG_TYPE_STRUCT_OPS`: a scheduler's operations.
+const STRUCT_OPS: u32 = 27;
+/// `BPF_PROG_TYPE_SYSCALL`, and the name of the program that loads the others (tools/lib/bpf/skel_internal.h).
+const LIGHT_SKELETON: (u32, &str) = (31, "__loader.prog");
+
 /// Lines of the scheduler's output that explain an end.
 const SHOWN_LINES: usize = 20;
+/// And what of each is shown.
+const SHOWN_CHARS: usize = 500;
 
 /// A program that was loaded, or not, and its log.
 #[derive(Debug)]
@@ -34,6 +41,8 @@ pub(super) struct Loads {
     output: VecDeque<u8>,
     console: VecDeque<u8>,
     is_enabled: bool,
+    /// Whether the agent, or we, could not do something.
+    has_faults: bool,
     /// What went wrong, in words.
     notes: Vec<String>,
 }
@@ -61,6 +70,7 @@ impl Loads {
                 if self.programs.len() < MOST_PROGRAMS {
                     self.programs.push(Load { program, log: Vec::new(), dropped_bytes: 0 });
                 } else {
+                    self.has_faults = true;
                     self.note(format!("more than {MOST_PROGRAMS} programs were told of"));
                 }
             }
@@ -89,6 +99,7 @@ impl Loads {
 
     /// What the agent could not do.
     pub(super) fn fault(&mut self, what: String) {
+        self.has_faults = true;
         self.note(format!("in the guest: {what}"));
     }
 
@@ -115,23 +126,40 @@ impl Loads {
         Report { run: run.to_string(), programs, notes, unknown, logs }
     }
 
-    /// Why it is not known what becomes of all programs.
+    /// Why it is not known what becomes of all programs, with the last that scheduler and kernel said.
     fn unknown(&self, programs: &[Program]) -> Option<String> {
-        if programs.iter().any(|program| !program.is_loaded()) {
-            return None;
-        }
-        let why = match (self.is_enabled, programs.is_empty()) {
-            (true, false) => return None,
-            (true, true) => "the scheduler was enabled, and no program of it was seen: does another program load it?",
-            (false, _) => "the scheduler was not enabled, and the verifier refused nothing",
-        };
+        let why = self.gap(programs)?;
         let output = self.output.iter().copied().collect::<Vec<_>>();
         let console = self.console.iter().copied().collect::<Vec<_>>();
         let tail = |name: &str, bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
-            ktstr::last_lines(&text, SHOWN_LINES).iter().map(|line| format!("\n    {name}: {line}")).collect::<String>()
+            let lines = ktstr::last_lines(&text, SHOWN_LINES);
+            let shown = lines.iter().map(|line| line.chars().take(SHOWN_CHARS).collect::<String>());
+            shown.map(|line| format!("\n    {name}: {line}")).collect::<String>()
         };
         Some(format!("{why}{}{}", tail("scheduler", &output), tail("console", &console)))
+    }
+
+    /// What of the answer is missing. A program that was refused is the answer.
+    fn gap(&self, programs: &[Program]) -> Option<String> {
+        let has = |fits: fn(&ProgramLoad) -> bool| self.programs.iter().any(|load| fits(&load.program));
+        let without_figures = programs.iter().find(|program| program.stats.insns.is_none());
+        let why = if programs.iter().any(|program| !program.is_loaded()) {
+            return None;
+        } else if !self.is_enabled {
+            "the scheduler was not enabled, and the verifier refused nothing"
+        } else if has(|program| (program.kind, program.name.as_str()) == LIGHT_SKELETON) {
+            "a light skeleton loads programs in the kernel, where they cannot be seen: build the scheduler with an ordinary skeleton"
+        } else if !has(|program| program.kind == STRUCT_OPS) {
+            "the scheduler was enabled, and none of its operations was seen: does another program load them?"
+        } else if let Some(program) = without_figures {
+            return Some(format!("{}: its log has no figures", program.name));
+        } else if self.has_faults {
+            "not all was done in the guest, see above"
+        } else {
+            return None;
+        };
+        Some(why.to_owned())
     }
 }
 
@@ -195,11 +223,15 @@ mod tests {
     const PROCESSED: &[u8] = b"processed 9 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1\n";
 
     fn program(name: &str, errno: i32, verified_insns: Option<u32>) -> SchedulerEvent {
+        program_of(27, name, errno, verified_insns)
+    }
+
+    fn program_of(kind: u32, name: &str, errno: i32, verified_insns: Option<u32>) -> SchedulerEvent {
         let name = name.to_owned();
         SchedulerEvent::Program(ProgramLoad {
             name,
             function: None,
-            kind: 27,
+            kind,
             attach_kind: 0,
             insns: 9,
             errno,
@@ -219,6 +251,10 @@ mod tests {
     fn report(events: Vec<SchedulerEvent>) -> Report {
         let mut loads = Loads::default();
         events.into_iter().for_each(|event| loads.take(event));
+        report_of(loads)
+    }
+
+    fn report_of(loads: Loads) -> Report {
         let kernel = "latest".parse().unwrap();
         loads.report(&Run { scheduler: "a".parse().unwrap(), kernel, profile: Default::default() })
     }
@@ -243,8 +279,23 @@ mod tests {
     fn what_is_not_known() {
         let said = SchedulerEvent::Output { stream: Stream::Stderr, bytes: b"no such option\n".to_vec() };
         check(vec![said], false, Some("scheduler: no such option"));
-        check(vec![enabled()], false, Some("no program of it was seen"));
+        check(vec![enabled()], false, Some("none of its operations was seen"));
+        check(vec![program_of(31, "p", 0, Some(9)), enabled()], false, Some("none of its operations was seen"));
+        let loader = program_of(31, "__loader.prog", 0, Some(9));
+        check(vec![loader.clone(), program("p", 0, Some(9)), enabled()], false, Some("a light skeleton"));
         check(vec![program("p", 0, Some(9))], false, Some("was not enabled"));
+        check(vec![program("p", 0, Some(9)), enabled()], false, Some("p: its log has no figures"));
+    }
+
+    #[test]
+    fn what_was_not_done_is_not_known() {
+        let mut loads = Loads::default();
+        let log = SchedulerEvent::ProgramLog(PROCESSED.to_vec());
+        [program("p", 0, Some(9)), log, enabled()].into_iter().for_each(|event| loads.take(event));
+        loads.fault("no verifier log of the program q: no memory for it".to_owned());
+        let report = report_of(loads);
+        assert!(report.unknown.unwrap().contains("not all was done"));
+        assert_eq!(report.notes, ["in the guest: no verifier log of the program q: no memory for it"]);
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! `verifier`: what the kernel's verifier thinks of a scheduler's programs.
 
+mod declared;
 mod guest;
 mod loads;
 mod output;
 mod runs;
 
 use anyhow::{Context, Result};
+use declared::Declared;
 use ktstr::{Accel, Settings};
 use ktstr_kernels::Spec;
-use runs::{Profile, Source};
+use loads::Report;
+use runs::{Asked, Run, Source};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Exit codes: a program was refused, or was not what its log says; it could not be told.
 const REFUSED: u8 = 1;
@@ -32,9 +37,10 @@ pub struct Args {
     /// A kernel: latest (default), host, X.Y, X.Y.Z, path:DIR-or-FILE or deb:PACKAGE. May be given several times
     #[arg(long, value_name = "SPEC")]
     kernel: Vec<Spec>,
-    /// A profile: its name, and the arguments that it gives the scheduler. May be given several times
-    #[arg(long, value_name = "NAME=ARGS")]
-    profile: Vec<Profile>,
+    /// A profile: flags that the tests of this workspace declare for the scheduler, such as llc+steal, or plain for none; or a name of
+    /// your own, and the arguments that it gives the scheduler. May be given several times
+    #[arg(long, value_name = "FLAGS|NAME=ARGS")]
+    profile: Vec<Asked>,
     /// How much the verifier logs: 1, the path of what it refuses, or 2, all that it does
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
     level: u32,
@@ -50,6 +56,9 @@ pub struct Args {
     /// What runs the machine: auto (default), kvm or tcg
     #[arg(long)]
     accel: Option<Accel>,
+    /// How long a scheduler may take until the kernel has enabled it, in the guest's time, such as 90s
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
 }
 
 /// Runs the schedulers.
@@ -63,23 +72,33 @@ pub fn run(args: &Args) -> ExitCode {
 fn answer(args: &Args) -> Result<u8> {
     let default = || Settings::from_env()?.kernel.parse().context("KTSTR_KERNEL");
     let kernels = if args.kernel.is_empty() { vec![default()?] } else { args.kernel.clone() };
-    let raw_id = format!("run-{}", std::process::id());
+    let declared = Declared::ask(&args.profile)?;
+    let runs = runs::all(&args.scheduler, &kernels, &args.profile, |scheduler, flags| declared.find(scheduler, flags))?;
+    // What is not there is told before the first machine boots.
+    let programs = runs.iter().map(|run| run.scheduler.program()).collect::<Result<Vec<_>>>()?;
     let mut done = Vec::new();
-    for run in runs::all(&args.scheduler, &kernels, &args.profile) {
-        eprintln!("verifier: {run}");
-        let report = guest::load(&run, args.level, args.accel).with_context(|| run.to_string())?.report(&run);
-        if args.raw {
-            output::write_raw(&report, &raw_id)?;
+    let mut error = None;
+    for (run, program) in runs.iter().zip(&programs) {
+        match load(run, program, args) {
+            Ok(report) => done.push(report),
+            Err(why) => {
+                error = Some(why.context(run.to_string()));
+                break;
+            }
         }
-        done.push(report);
     }
+    // What has been found is not lost with what comes later.
     output::print(&done, args)?;
-    // What was found outweighs what is not known.
-    Ok(if done.iter().any(loads::Report::is_refused) {
-        REFUSED
-    } else if done.iter().any(loads::Report::is_unknown) {
-        NO_ANSWER
-    } else {
-        0
-    })
+    let written = if args.raw { output::write_raw(&done) } else { Ok(()) };
+    if done.iter().any(Report::is_refused) {
+        [error, written.err()].into_iter().flatten().for_each(|error| eprintln!("error: {error:#}"));
+        return Ok(REFUSED);
+    }
+    error.map_or(written, Err)?;
+    Ok(if done.iter().any(Report::is_unknown) { NO_ANSWER } else { 0 })
+}
+
+fn load(run: &Run, program: &Path, args: &Args) -> Result<Report> {
+    eprintln!("verifier: {run}");
+    Ok(guest::load(run, program, args)?.report(run))
 }

@@ -2,12 +2,13 @@
 
 use super::Args;
 use super::loads::Report;
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use ktstr_verifier::compare::{comparison_csv, comparison_table, pair, programs_csv, programs_table};
 use ktstr_verifier::{Program, Rejection};
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Below the directory that the verb is run in, as cargo's own files are.
 const RAW_DIR: &str = "target/ktstr/verifier";
@@ -80,14 +81,20 @@ fn refusal(program: &Program, rejection: &Rejection, log: &[u8]) -> String {
 }
 
 /// Writes each program's log as it came; tells where on standard error.
-pub(super) fn write_raw(report: &Report, run_id: &str) -> Result<()> {
+pub(super) fn write_raw(reports: &[Report]) -> Result<()> {
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_+.".contains(c), "_");
-    let dir = PathBuf::from(RAW_DIR).join(run_id).join(plain(&report.run));
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    for (number, (program, log)) in report.programs.iter().zip(&report.logs).enumerate() {
-        let path = dir.join(format!("{number:02}-{}.log", plain(&program.name)));
-        fs::write(&path, log).with_context(|| format!("cannot write {}", path.display()))?;
+    let of_this_run = PathBuf::from(RAW_DIR).join(format!("run-{}", std::process::id()));
+    for report in reports {
+        let dir = of_this_run.join(plain(&report.run));
+        let cannot = |doing: &str, path: &Path, error: io::Error| {
+            anyhow!("cannot {doing} {}: {error}; run this where files can be written, or without --raw", path.display())
+        };
+        fs::create_dir_all(&dir).map_err(|error| cannot("make the directory", &dir, error))?;
+        for (number, (program, log)) in report.programs.iter().zip(&report.logs).enumerate() {
+            let path = dir.join(format!("{number:02}-{}.log", plain(&program.name)));
+            fs::write(&path, log).map_err(|error| cannot("write the log", &path, error))?;
+        }
+        eprintln!("verifier: {} logs in {}", report.logs.len(), dir.display());
     }
-    eprintln!("verifier: {} logs in {}", report.logs.len(), dir.display());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use ktstr_kernels::Spec;
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,8 +14,8 @@ pub(super) enum Source {
     Path(PathBuf),
     /// A program on the search path.
     Name(String),
-    /// A package of the workspace.
-    Package(String),
+    /// A program of a package of the workspace.
+    Package { package: String, bin: String },
 }
 
 impl FromStr for Source {
@@ -22,7 +23,7 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text.strip_prefix("package:") {
-            Some(package) => Self::Package(package.to_owned()),
+            Some(package) => Self::Package { package: package.to_owned(), bin: package.to_owned() },
             None if text.contains('/') => Self::Path(text.into()),
             None => Self::Name(text.to_owned()),
         })
@@ -34,7 +35,7 @@ impl Source {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            Self::Name(name) | Self::Package(name) => name.clone(),
+            Self::Name(name) | Self::Package { bin: name, .. } => name.clone(),
         }
     }
 
@@ -42,10 +43,22 @@ impl Source {
     pub(super) fn program(&self) -> Result<PathBuf> {
         let path = match self {
             Self::Path(path) => path.clone(),
-            Self::Name(name) => ktstr::find_program(name, &std::env::var_os("PATH").unwrap_or_default())?,
-            Self::Package(package) => ktstr::build_scheduler(package, package)?,
+            Self::Name(name) => {
+                let found = ktstr::find_program(name, &std::env::var_os("PATH").unwrap_or_default());
+                found.ok().with_context(|| {
+                    format!("there is no scheduler {name} on the search path: give its path, or package:NAME for one of this workspace")
+                })?
+            }
+            Self::Package { package, bin } => ktstr::build_scheduler(package, bin)?,
         };
-        path.canonicalize().with_context(|| format!("cannot find the scheduler {}", path.display()))
+        let path = path.canonicalize().with_context(|| format!("cannot find the scheduler {}", path.display()))?;
+        let meta = path.metadata().with_context(|| format!("cannot look at the scheduler {}", path.display()))?;
+        ensure!(
+            meta.is_file() && meta.permissions().mode() & 0o111 != 0,
+            "the scheduler {} is no program: give the file of one, with the permission to run it",
+            path.display()
+        );
+        Ok(path)
     }
 }
 
@@ -56,17 +69,27 @@ pub(super) struct Profile {
     pub(super) args: Vec<String>,
 }
 
-impl FromStr for Profile {
+/// A profile, as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Arguments under a name.
+    Arguments(Profile),
+    /// Flags of a scheduler that tests declare.
+    Flags(ktstr::Profile),
+}
+
+impl FromStr for Asked {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (name, args) = text.split_once('=').with_context(|| format!("{text:?} is no profile: write NAME=ARGS"))?;
+        let Some((name, args)) = text.split_once('=') else { return Ok(Self::Flags(text.parse()?)) };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_+.".contains(c);
         ensure!(
             !name.is_empty() && name.chars().all(is_plain),
             "{name:?} is no profile's name: use letters, digits and -_+."
         );
-        Ok(Self { name: name.to_owned(), args: args.split_whitespace().map(str::to_owned).collect() })
+        let args = args.split_whitespace().map(str::to_owned).collect();
+        Ok(Self::Arguments(Profile { name: name.to_owned(), args }))
     }
 }
 
@@ -85,20 +108,28 @@ impl fmt::Display for Run {
     }
 }
 
-/// All of them, the first first.
-pub(super) fn all(schedulers: &[Source], kernels: &[Spec], profiles: &[Profile]) -> Vec<Run> {
-    let plain = [Profile::default()];
+/// All of them, the first first. `find` tells which scheduler, and which arguments, flags of one mean.
+pub(super) fn all(
+    schedulers: &[Source],
+    kernels: &[Spec],
+    profiles: &[Asked],
+    find: impl Fn(&Source, &ktstr::Profile) -> Result<(Source, Profile)>,
+) -> Result<Vec<Run>> {
+    let plain = [Asked::Arguments(Profile::default())];
     let profiles = if profiles.is_empty() { &plain } else { profiles };
     let mut runs = Vec::new();
     for scheduler in schedulers {
         for kernel in kernels {
             for profile in profiles {
-                let (scheduler, kernel, profile) = (scheduler.clone(), kernel.clone(), profile.clone());
-                runs.push(Run { scheduler, kernel, profile });
+                let (scheduler, profile) = match profile {
+                    Asked::Arguments(profile) => (scheduler.clone(), profile.clone()),
+                    Asked::Flags(flags) => find(scheduler, flags)?,
+                };
+                runs.push(Run { scheduler, kernel: kernel.clone(), profile });
             }
         }
     }
-    runs
+    Ok(runs)
 }
 
 #[cfg(test)]
@@ -110,26 +141,36 @@ mod tests {
         let check = |text: &str, expected| assert_eq!(text.parse(), Ok(expected), "{text}");
         check("scx_simple", Source::Name("scx_simple".into()));
         check("./scx_simple", Source::Path("./scx_simple".into()));
-        check("package:scx-ktstr", Source::Package("scx-ktstr".into()));
+        check("package:scx-ktstr", Source::Package { package: "scx-ktstr".into(), bin: "scx-ktstr".into() });
         assert_eq!(Source::Path("a/scx_b".into()).name(), "scx_b");
     }
 
     #[test]
     fn profiles() {
-        let read = |text: &str| text.parse::<Profile>().ok().map(|profile| (profile.name, profile.args.join("|")));
+        let read = |text: &str| match text.parse().ok()? {
+            Asked::Arguments(profile) => Some((profile.name, profile.args.join("|"))),
+            Asked::Flags(flags) => Some((flags.to_string(), "flags".into())),
+        };
         assert_eq!(read("llc=--llc -s 2"), Some(("llc".into(), "--llc|-s|2".into())));
         assert_eq!(read("plain="), Some(("plain".into(), String::new())));
+        assert_eq!(read("llc+steal"), Some(("llc+steal".into(), "flags".into())));
         assert_eq!(read("../x=1"), None);
-        assert_eq!(read("llc"), None);
+        assert_eq!(read("llc+"), None);
     }
 
     #[test]
     fn each_with_each() {
         let schedulers = ["a", "b"].map(|name| Source::Name(name.into()));
         let kernels = ["7.3", "latest"].map(|spec| spec.parse::<Spec>().unwrap());
-        let names =
-            |profiles: &[Profile]| all(&schedulers, &kernels, profiles).iter().map(Run::to_string).collect::<Vec<_>>();
+        let find = |scheduler: &Source, flags: &ktstr::Profile| {
+            Ok((scheduler.clone(), Profile { name: flags.to_string(), args: vec!["-f".to_owned()] }))
+        };
+        let names = |profiles: &[&str]| {
+            let profiles: Vec<_> = profiles.iter().map(|text| text.parse().unwrap()).collect();
+            let runs = all(&schedulers, &kernels, &profiles, find).unwrap();
+            runs.iter().map(Run::to_string).collect::<Vec<_>>()
+        };
         assert_eq!(names(&[]), ["a on 7.3", "a on latest", "b on 7.3", "b on latest"]);
-        assert_eq!(names(&["x=1".parse().unwrap()])[3], "b on latest, x");
+        assert_eq!(names(&["x=1", "y"])[6..], ["b on latest, x", "b on latest, y"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Schedulers under test, as a test declares them.
 
+mod declared;
 mod exit;
 mod flags;
 mod map_write;
@@ -7,6 +8,7 @@ mod profiles;
 mod run;
 mod spec;
 
+pub use declared::{DeclaredProgram, DeclaredScheduler};
 pub use exit::{SchedulerClass, SchedulerExit};
 pub(crate) use flags::declare;
 pub use flags::{Flag, Profile, ProfileError};

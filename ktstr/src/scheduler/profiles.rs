@@ -132,7 +132,7 @@ impl Profiles {
     }
 
     /// The profile of these flags as they are declared, if it is one of all.
-    fn find_valid(&self, wanted: &Profile) -> Option<Profile> {
+    pub(super) fn find_valid(&self, wanted: &Profile) -> Option<Profile> {
         let place = |name: &String| self.flags.iter().position(|flag| flag.name == name);
         let set = wanted.0.iter().map(place).collect::<Option<Set>>()?;
         let closed = set.iter().all(|flag| self.requires[*flag].is_subset(&set));
@@ -145,7 +145,7 @@ impl Profiles {
     }
 
     /// The first ones, for a person.
-    fn list(mut self) -> String {
+    pub(super) fn list(mut self) -> String {
         let first: Vec<String> = self.by_ref().take(MAX_PROFILES).map(|profile| profile.to_string()).collect();
         let more = if self.next().is_some() { ", …" } else { "" };
         first.join(", ") + more

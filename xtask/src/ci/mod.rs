@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let kernel = report.step("kernel", default_kernel);
     report.step("the kernel's own schedulers", || kernels_schedulers(&shell, kernel.as_ref()));
     report.step("selftests of the kernel", || selftests(&shell, kernel.as_ref(), args.full));
+    report.step("the verifier, on two profiles of flags", || verifier(&shell, kernel.as_ref()));
     let both = built.as_deref().zip(kernel.as_ref());
     report.step("the kvm backend, in the lab", || lab::backend(&shell, both));
     report.step("a scheduler test on kvm, in the lab", || lab::scheduler_test(&shell, both));
@@ -128,6 +129,14 @@ fn selftests(shell: &Shell, kernel: Option<&Kernel>, all: bool) -> Result<()> {
         words.push("select_cpu_dispatch");
     }
     run_plainly(xtask(shell, &words)?)
+}
+
+/// Two profiles that tests declare, side by side: the verb asks the tests that were built.
+fn verifier(shell: &Shell, kernel: Option<&Kernel>) -> Result<()> {
+    let kernel = kernel.context("there is no kernel to load programs on")?;
+    let spec = format!("path:{}", kernel.dir.display());
+    let words = ["verifier", "--accel", "tcg", "--kernel", &spec, "--profile", "short-slices", "--profile"];
+    run_plainly(xtask(shell, &[&words[..], &["short-slices+partial"]].concat())?)
 }
 
 /// This program, for verbs of its own. Building the tests may put a new file in its place.
