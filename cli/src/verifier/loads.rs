@@ -81,7 +81,9 @@ impl Loads {
             }
             SchedulerEvent::Ended(end) => match end.cause {
                 EndCause::NotStarted(why) => self.note(format!("the scheduler could not be started: {why}")),
-                EndCause::NotEnabled => self.note("the kernel did not enable the scheduler in time".to_owned()),
+                EndCause::NotEnabled => {
+                    self.note("the kernel did not enable the scheduler in time: --timeout gives it more".to_owned())
+                }
                 EndCause::Itself => self.note(format!("the scheduler ended by itself, {}", how(end.status.as_ref()))),
                 EndCause::Asked => {}
             },

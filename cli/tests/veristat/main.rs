@@ -149,7 +149,7 @@ fn recorded(kernel: &str) -> Vec<Program> {
         let number = number as u32;
         let load = Load { kind: number, attach_kind: number + 30, insns: u64::from(number) * 3, jited_bytes: 0 };
         let program = Program::of(words[0], words[1], log.as_bytes(), words[2] == "err=0");
-        Program { load: (number % 4 > 0).then_some(load), ..program }
+        Program { load: (!number.is_multiple_of(4)).then_some(load), ..program }
     };
     text.split("=== ").skip(1).enumerate().map(program).collect()
 }
