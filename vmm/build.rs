@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::process::{Command, exit};
 
 const SOURCES: &str = "plugin";
+/// A file of the crate that is part of the plugin, too.
+const SHARED: &str = "src/qemu/stops/layout.rs";
 
 fn main() {
     println!("cargo::rerun-if-changed={SOURCES}");
+    println!("cargo::rerun-if-changed={SHARED}");
     // Set where the plugin is built, and nowhere else.
     println!("cargo::rustc-check-cfg=cfg(ktstr_plugin)");
     if let Err(why) = build() {

@@ -1,6 +1,6 @@
 //! What QEMU and the C library export, as far as it is used (include/qemu/qemu-plugin.h, interfaces 1 to 7).
 
-use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 /// QEMU's name for this plugin.
 pub(crate) type PluginId = u64;
@@ -8,6 +8,12 @@ pub(crate) type PluginId = u64;
 /// A translated block of the guest's code.
 #[repr(C)]
 pub(crate) struct Block {
+    opaque: [u8; 0],
+}
+
+/// An instruction of a block.
+#[repr(C)]
+pub(crate) struct Instruction {
     opaque: [u8; 0],
 }
 
@@ -30,6 +36,17 @@ pub(crate) const WITH_DATA: c_int = 7;
 /// The callback looks at no registers (`QEMU_PLUGIN_CB_NO_REGS`).
 pub(crate) const NO_REGISTERS: c_int = 0;
 
+/// It does (`QEMU_PLUGIN_CB_R_REGS`).
+pub(crate) const READS_REGISTERS: c_int = 1;
+
+/// `futex` and its operations (include/uapi/linux/futex.h) for a word that two processes share.
+pub(crate) const SYS_FUTEX: c_long = 202;
+pub(crate) const FUTEX_WAIT: c_int = 0;
+pub(crate) const FUTEX_WAKE: c_int = 1;
+
+const READ_AND_WRITE: c_int = 1 | 2;
+const SHARED: c_int = 1;
+
 unsafe extern "C" {
     /// Before [`WITH_DATA`] QEMU takes two arguments and leaves the register of the third alone.
     pub(crate) fn qemu_plugin_register_vcpu_tb_trans_cb(id: PluginId, callback: OnTranslation, data: *mut c_void);
@@ -41,7 +58,28 @@ unsafe extern "C" {
         flags: c_int,
         data: *mut c_void,
     );
+    pub(crate) fn qemu_plugin_tb_get_insn(block: *const Block, index: usize) -> *mut Instruction;
+    pub(crate) fn qemu_plugin_insn_vaddr(instruction: *const Instruction) -> u64;
+    pub(crate) fn qemu_plugin_register_vcpu_insn_exec_cb(
+        instruction: *mut Instruction,
+        callback: extern "C" fn(c_uint, *mut c_void),
+        flags: c_int,
+        data: *mut c_void,
+    );
+    pub(crate) fn syscall(number: c_long, ...) -> c_long;
+    fn mmap(address: *mut c_void, bytes: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64)
+    -> *mut c_void;
     pub(crate) fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
     pub(crate) fn pwrite(fd: c_int, bytes: *const c_void, count: usize, offset: i64) -> isize;
     pub(crate) fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
+}
+
+/// Maps the beginning of a file that other processes map too; null when that is refused.
+///
+/// # Safety
+/// As mmap(2) at an address of its own choice.
+pub(crate) unsafe fn map_shared(fd: c_int, bytes: usize) -> *mut c_void {
+    // SAFETY: as the caller promises.
+    let mapped = unsafe { mmap(core::ptr::null_mut(), bytes, READ_AND_WRITE, SHARED, fd, 0) };
+    if mapped.addr() == usize::MAX { core::ptr::null_mut() } else { mapped }
 }

@@ -1,4 +1,4 @@
-//! A plugin for QEMU: fair turns for vCPUs, and values that the kernel finds instead of measuring them.
+//! A plugin for QEMU: fair turns for vCPUs, values that the kernel finds instead of measuring them, and stop points.
 //!
 //! The crate's build script compiles this without the standard library into a shared object of a few kilobytes.
 
@@ -6,6 +6,10 @@
 
 mod api;
 mod arguments;
+#[path = "../src/qemu/stops/layout.rs"]
+mod layout;
+mod qemu;
+mod stops;
 mod stores;
 mod turns;
 
@@ -17,6 +21,11 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 /// and no number suits all releases: whoever starts QEMU writes the one for that release over this mark.
 #[unsafe(no_mangle)]
 static qemu_plugin_version: c_int = c_int::from_le_bytes(*b"%IF%");
+
+fn interface() -> c_int {
+    // SAFETY: the variable is valid. It was written after the compiler had seen it.
+    unsafe { (&raw const qemu_plugin_version).read_volatile() }
+}
 
 /// QEMU calls this once, before there is a machine. What is not 0 ends QEMU.
 ///
@@ -36,9 +45,8 @@ unsafe extern "C" fn qemu_plugin_install(
         unsafe { api::write(2, why.as_ptr().cast(), why.count_bytes()) };
         return 1;
     }
-    // SAFETY: the variable is valid. It was written after the compiler had seen it.
-    let interface = unsafe { (&raw const qemu_plugin_version).read_volatile() };
-    let callback = if interface < api::WITH_DATA {
+    stops::install(&arguments);
+    let callback = if interface() < api::WITH_DATA {
         OnTranslation { with_id: on_translation_with_id }
     } else {
         OnTranslation { with_data: on_translation }
@@ -58,6 +66,7 @@ extern "C" fn on_translation(block: *mut Block, _data: *mut c_void) {
     unsafe {
         turns::on_translation(block);
         stores::on_translation(block);
+        stops::on_translation(block, interface());
     }
 }
 

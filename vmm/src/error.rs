@@ -57,6 +57,9 @@ pub enum Error {
     /// The KVM backend.
     #[error(transparent)]
     Kvm(#[from] kvm::Error),
+    /// There is no stop point.
+    #[error(transparent)]
+    Stop(#[from] crate::stops::Error),
     /// The QEMU backend.
     #[error(transparent)]
     Qemu(#[from] qemu::Error),

@@ -25,6 +25,7 @@ pub mod placement;
 mod private_pages;
 pub mod qemu;
 mod serial_log;
+pub mod stops;
 mod timers;
 mod vm;
 

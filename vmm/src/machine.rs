@@ -1,6 +1,7 @@
 //! What a backend offers to [`crate::Vm`].
 
 use crate::error::Error;
+use crate::stops::Hook;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ impl VcpuClock {
 
 /// One machine of one backend. Dropping it stops the guest and leaves nothing behind.
 pub(crate) trait Machine: Send {
+    /// As [`crate::Vm::stop_at`], of a machine that does not run yet, and with what has been checked.
+    fn stop_at(&mut self, hook: Hook) -> Result<(), Error>;
+
     /// Lets the vCPUs run.
     fn start(&mut self) -> Result<(), Error>;
 

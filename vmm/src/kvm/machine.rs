@@ -14,6 +14,7 @@ use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::placement::{Part, Plan, Report};
 use crate::serial_log::SerialLog;
+use crate::stops::{self, Hook};
 use ktstr_wire::Topology;
 use kvm_bindings::{
     KVM_CAP_PMU_CAPABILITY, KVM_CAP_X2APIC_API, KVM_PIT_SPEAKER_DUMMY, KVM_PMU_CAP_DISABLE,
@@ -95,6 +96,11 @@ impl KvmMachine {
 }
 
 impl Machine for KvmMachine {
+    fn stop_at(&mut self, hook: Hook) -> Result<(), crate::Error> {
+        let why = "not yet under KVM".to_owned();
+        Err(stops::Error::Backend { address: hook.address, why }.into())
+    }
+
     fn start(&mut self) -> Result<(), crate::Error> {
         self.threads.start();
         Ok(())

@@ -34,12 +34,14 @@ pub struct Files<'a> {
     pub input: RawFd,
     /// The plugin, where it is needed.
     pub plugin: Option<RawFd>,
+    /// What the plugin tells of stop points.
+    pub stops: RawFd,
 }
 
 impl Files<'_> {
     /// All of them.
     pub fn all(&self) -> Vec<RawFd> {
-        let serial = [self.console, self.control, self.input];
+        let serial = [self.console, self.control, self.input, self.stops];
         self.ram_nodes.iter().map(|(fd, _)| *fd).chain(serial).chain(self.plugin).collect()
     }
 }
@@ -87,7 +89,7 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
     }
     if let Some(fd) = files.plugin {
         let first = files.ram_nodes.iter().find(|(_, bytes)| *bytes > 0).copied().unwrap_or_default();
-        add("-plugin", plugin::Tasks::new(version, timers(config).as_ref()).option(fd, first));
+        add("-plugin", plugin::Tasks::new(version, timers(config).as_ref()).option(fd, files.stops, first));
     }
     add("-seed", config.seed.to_string());
     add("-machine", machine(&config.machine));
@@ -153,7 +155,7 @@ mod tests {
             pace: Pace::default(),
         };
         let nodes: Vec<(RawFd, u64)> = (0..topology.numa_nodes).map(|node| (10 + node as RawFd, 256 << 20)).collect();
-        let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22, plugin: Some(23) };
+        let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22, plugin: Some(23), stops: 24 };
         let words = build(Version { major: 7, minor: 2 }, &config, &files, "quiet");
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn turns_are_counted_in_instructions() {
-        check(Topology::new(1, 2, 1), &["-plugin /proc/self/fd/23,turn=62500"]);
+        check(Topology::new(1, 2, 1), &["-plugin /proc/self/fd/23,stops=24,turn=62500"]);
     }
 
     #[test]

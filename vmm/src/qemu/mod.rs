@@ -13,6 +13,7 @@ mod numa;
 mod plugin;
 mod process;
 pub(crate) mod qmp;
+mod stops;
 
 pub use find::{Qemu, Version};
 
@@ -25,6 +26,7 @@ use crate::config::VmConfig;
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::GuestRam;
 use crate::serial_log::SerialLog;
+use crate::stops::{self as stop_points, Hook};
 use input::Input;
 use ktstr_wire::Topology;
 use process::Process;
@@ -33,6 +35,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
+use stops::Stops;
 
 /// Why QEMU cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +108,9 @@ pub enum Error {
         /// What QEMU said.
         stderr: String,
     },
+    /// Stop points could not be shared with it.
+    #[error("cannot make a file or a thread for stop points")]
+    Stops(#[source] io::Error),
     /// It does not take the command.
     #[error("cannot send an NMI to the guest: {source}")]
     Nmi {
@@ -132,6 +138,8 @@ pub(crate) struct QemuMachine {
     // Dropped last: its thread ends when QEMU has.
     input: Input,
     console: RawFd,
+    stops: Stops,
+    ram: GuestRam,
     lacks: Option<String>,
 }
 
@@ -149,12 +157,14 @@ impl QemuMachine {
         let timers = args::timers(config);
         let tasks = plugin::Tasks::new(qemu.version, timers.as_ref());
         let plugin = tasks.file().map_err(Error::Plugin)?;
+        let stops = Stops::new(config.pace).map_err(Error::Stops)?;
         let mut files = args::Files {
             ram_nodes: &nodes,
             console: console.raw_fd(),
             control: control.raw_fd(),
             input: guest_end.as_raw_fd(),
-            plugin: plugin.as_ref().map(AsRawFd::as_raw_fd),
+            plugin: Some(plugin.as_raw_fd()),
+            stops: stops.raw_fd(),
         };
         let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
         let spawn = |files: &args::Files<'_>| {
@@ -168,7 +178,7 @@ impl QemuMachine {
             }
             spawned => (spawned?, None),
         };
-        Ok(Self { process, input, console: console.raw_fd(), lacks })
+        Ok(Self { process, input, console: console.raw_fd(), stops, ram: ram.clone(), lacks })
     }
 }
 
@@ -177,7 +187,16 @@ fn cannot_type(source: io::Error) -> Error {
 }
 
 impl Machine for QemuMachine {
+    fn stop_at(&mut self, hook: Hook) -> Result<(), crate::Error> {
+        if let Some(why) = &self.lacks {
+            let why = format!("the machine is {why}");
+            return Err(stop_points::Error::Backend { address: hook.address, why }.into());
+        }
+        Ok(self.stops.add(hook)?)
+    }
+
     fn start(&mut self) -> Result<(), crate::Error> {
+        self.stops.start(&self.ram).map_err(Error::Stops)?;
         Ok(self.process.cont()?)
     }
 
@@ -205,7 +224,11 @@ impl Machine for QemuMachine {
     }
 
     fn exit(&mut self) -> Option<Exit> {
-        self.process.exit()
+        let exit = self.process.exit();
+        if exit.is_some() {
+            self.stops.finish();
+        }
+        self.stops.failure().map(Exit::Broken).or(exit)
     }
 
     fn lacks(&self) -> Option<&str> {
@@ -224,6 +247,7 @@ impl Machine for QemuMachine {
 
     fn stop(&mut self) -> Result<(), crate::Error> {
         self.process.stop();
+        self.stops.finish();
         Ok(())
     }
 }

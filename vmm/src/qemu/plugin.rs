@@ -1,5 +1,5 @@
-//! Our plugin inside QEMU: fair turns for vCPUs where QEMU itself gives none, and the rates of the emulated timers for a
-//! kernel that would measure them.
+//! Our plugin inside QEMU: fair turns for vCPUs where QEMU itself gives none, the rates of the emulated timers for a kernel
+//! that would measure them, and stop points.
 
 use super::args::ICOUNT_SHIFT;
 use super::{Version, interface};
@@ -41,23 +41,20 @@ impl<'a> Tasks<'a> {
         Self { version, turns: version < FAIR_SINCE, timers }
     }
 
-    /// The plugin as a file without a path, if there is something to do.
+    /// The plugin as a file without a path.
     ///
     /// # Errors
     /// What the host returned.
-    pub(super) fn file(&self) -> io::Result<Option<File>> {
-        if !self.turns && self.timers.is_none() {
-            return Ok(None);
-        }
+    pub(super) fn file(&self) -> io::Result<File> {
         let mut file = memfd::create(c"ktstr-plugin")?;
         file.write_all(&interface::object(interface::of(self.version)))?;
-        Ok(Some(file))
+        Ok(file)
     }
 
-    /// The value of QEMU's option `-plugin`, given the plugin's descriptor, and descriptor and size in bytes of the RAM that
-    /// starts at address 0.
-    pub(super) fn option(&self, fd: RawFd, ram: (RawFd, u64)) -> String {
-        let mut option = format!("/proc/self/fd/{fd}");
+    /// The value of QEMU's option `-plugin`, given the descriptors of the plugin and of what it tells of stop points, and
+    /// descriptor and size in bytes of the RAM that starts at address 0.
+    pub(super) fn option(&self, fd: RawFd, stops: RawFd, ram: (RawFd, u64)) -> String {
+        let mut option = format!("/proc/self/fd/{fd},stops={stops}");
         if self.turns {
             let _ = write!(option, ",turn={}", TURN_NS >> ICOUNT_SHIFT);
         }
@@ -104,9 +101,9 @@ mod tests {
 
     fn check(code: Option<TimerCode>, ram_bytes: u64, expected: &str) {
         let timers = timers(code);
-        let option = |version| Tasks::new(version, Some(&timers)).option(9, (5, ram_bytes));
-        assert_eq!(option(OLD), format!("/proc/self/fd/9,turn=62500{expected}"));
-        assert_eq!(option(NEW), format!("/proc/self/fd/9{expected}"));
+        let option = |version| Tasks::new(version, Some(&timers)).option(9, 4, (5, ram_bytes));
+        assert_eq!(option(OLD), format!("/proc/self/fd/9,stops=4,turn=62500{expected}"));
+        assert_eq!(option(NEW), format!("/proc/self/fd/9,stops=4{expected}"));
     }
 
     #[test]
@@ -118,13 +115,6 @@ mod tests {
         // Not in this RAM, or nowhere at all.
         check(Some(TimerCode { finished_booting: 0, ..CODE }), 64 << 20, &format!("{place}{period}"));
         check(Some(CODE), 16 << 20, place);
-    }
-
-    #[test]
-    fn it_is_loaded_where_it_has_something_to_do() {
-        let loaded = |version, timers: Option<&KernelTimers>| Tasks::new(version, timers).file().unwrap().is_some();
-        assert!(loaded(OLD, None) && loaded(NEW, Some(&timers(Some(CODE)))));
-        assert!(!loaded(NEW, None) && !loaded(NEW, Some(&timers(None))));
     }
 
     #[test]

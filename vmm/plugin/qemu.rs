@@ -1,0 +1,146 @@
+//! Functions of QEMU's own that it exports for its modules: what its plugin interface does not offer, or not in all releases.
+
+use super::api::{self, CpuState};
+use super::layout::REGISTERS;
+use core::ffi::{CStr, c_int, c_uint, c_void};
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+/// The names, in the order of [`Functions`]; the last two are GLib's.
+const NAMES: [&CStr; COUNT] = [
+    c"qemu_get_cpu",
+    c"icount_update",
+    c"icount_get",
+    c"cpu_memory_rw_debug",
+    c"x86_cpu_gdb_read_register",
+    c"g_byte_array_new",
+    c"g_byte_array_set_size",
+];
+const COUNT: usize = 7;
+
+static FOUND: [AtomicPtr<c_void>; COUNT] = [const { AtomicPtr::new(core::ptr::null_mut()) }; COUNT];
+
+/// The vCPU that the emulation thread runs, a variable of that thread.
+const CURRENT_CPU: &CStr = c"current_cpu";
+static CURRENT: AtomicPtr<*mut CpuState> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Where registers are put (glib/garray.h, `GByteArray`).
+#[repr(C)]
+struct Bytes {
+    data: *mut u8,
+    len: c_uint,
+}
+static BYTES: AtomicPtr<Bytes> = AtomicPtr::new(core::ptr::null_mut());
+
+/// vCPUs by their numbers.
+static CPUS: [AtomicPtr<CpuState>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
+const MAX_CPUS: usize = 256;
+
+/// The number of the base of GS among a vCPU's registers (target/i386/gdbstub.c); those before R15 have their own.
+const GS_BASE: c_int = 25;
+
+/// What was found (include/hw/core/cpu.h, include/sysemu/cpu-timers.h, target/i386/cpu.h).
+pub(crate) struct Functions {
+    icount_update: unsafe extern "C" fn(*mut CpuState),
+    icount_get: unsafe extern "C" fn() -> i64,
+    read_memory: unsafe extern "C" fn(*mut CpuState, u64, *mut c_void, usize, bool) -> c_int,
+    read_register: unsafe extern "C" fn(*mut CpuState, *mut Bytes, c_int) -> c_int,
+    set_size: unsafe extern "C" fn(*mut Bytes, c_uint) -> *mut Bytes,
+    bytes: *mut Bytes,
+    current: *mut *mut CpuState,
+}
+
+/// Looks for all of them; false when one is missing.
+pub(crate) fn find() -> bool {
+    for (name, found) in NAMES.iter().zip(&FOUND) {
+        // SAFETY: the name is a C string; the null handle means the whole program.
+        found.store(unsafe { api::dlsym(core::ptr::null_mut(), name.as_ptr()) }, Relaxed);
+    }
+    FOUND.iter().all(|found| !found.load(Relaxed).is_null())
+}
+
+/// All of them, on the emulation thread, once [`find`] has.
+pub(crate) fn functions() -> Option<Functions> {
+    let [get_cpu, update, get, memory, register, new_bytes, set_size] =
+        FOUND.each_ref().map(|found| found.load(Relaxed));
+    // SAFETY: `find` found each of them, and these are their types.
+    unsafe {
+        if CURRENT.load(Relaxed).is_null() {
+            CURRENT.store(api::dlsym(core::ptr::null_mut(), CURRENT_CPU.as_ptr()).cast(), Relaxed);
+            let new_bytes: unsafe extern "C" fn() -> *mut Bytes = core::mem::transmute(new_bytes);
+            BYTES.store(new_bytes(), Relaxed);
+            number_cpus(core::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut CpuState>(get_cpu));
+        }
+        let current = CURRENT.load(Relaxed);
+        (!current.is_null()).then(|| Functions {
+            icount_update: core::mem::transmute(update),
+            icount_get: core::mem::transmute(get),
+            read_memory: core::mem::transmute(memory),
+            read_register: core::mem::transmute(register),
+            set_size: core::mem::transmute(set_size),
+            bytes: BYTES.load(Relaxed),
+            current,
+        })
+    }
+}
+
+unsafe fn number_cpus(get_cpu: unsafe extern "C" fn(c_int) -> *mut CpuState) {
+    for (number, cpu) in (0..).zip(&CPUS) {
+        // SAFETY: as the caller promises; a number that no vCPU has gives null.
+        cpu.store(unsafe { get_cpu(number) }, Relaxed);
+    }
+}
+
+impl Functions {
+    /// The vCPU that runs.
+    pub(crate) fn current_cpu(&self) -> *mut CpuState {
+        // SAFETY: this thread's variable, found by it.
+        unsafe { *self.current }
+    }
+
+    /// A vCPU's number. QEMU tells plugins the wrong one when all run on one thread, since 8.1.
+    pub(crate) fn number_of(&self, cpu: *mut CpuState, told: c_uint) -> c_uint {
+        let is = |number: usize| CPUS.get(number).is_some_and(|known| known.load(Relaxed) == cpu);
+        if is(told as usize) {
+            told
+        } else {
+            (0..MAX_CPUS).find(|number| is(*number)).map_or(told, |number| number as c_uint)
+        }
+    }
+
+    /// The guest's clock, as QEMU has counted.
+    pub(crate) fn guest_clock_ns(&self) -> u64 {
+        // SAFETY: this is the emulation thread, which may bring the count up to date at any time. Only to read it in a block is
+        // refused while a vCPU runs (accel/tcg/icount-common.c, `icount_get_raw_locked`), for it counts whole blocks, which
+        // the caller knows; so no vCPU runs meanwhile.
+        unsafe {
+            let cpu = self.current_cpu();
+            (self.icount_update)(cpu);
+            self.current.write(core::ptr::null_mut());
+            let now = (self.icount_get)();
+            self.current.write(cpu);
+            now as u64
+        }
+    }
+
+    /// The registers, in the order of [`super::layout`].
+    pub(crate) fn registers(&self, cpu: *mut CpuState) -> [u64; REGISTERS] {
+        let mut registers = [0; REGISTERS];
+        for (number, into) in (0..).zip(&mut registers) {
+            let number = if number + 1 == REGISTERS as c_int { GS_BASE } else { number };
+            // SAFETY: the array is GLib's own; as many bytes are read as were put there.
+            unsafe {
+                (self.set_size)(self.bytes, 0);
+                (self.read_register)(cpu, self.bytes, number);
+                *into = if (*self.bytes).len == 8 { (*self.bytes).data.cast::<u64>().read_unaligned() } else { 0 };
+            }
+        }
+        registers
+    }
+
+    /// Copies guest memory at a virtual address; false when it is not all there.
+    pub(crate) fn read_memory(&self, cpu: *mut CpuState, address: u64, into: &mut [u64], bytes: usize) -> bool {
+        // SAFETY: the caller's words have room for these bytes.
+        bytes <= size_of_val(into)
+            && unsafe { (self.read_memory)(cpu, address, into.as_mut_ptr().cast(), bytes, false) } == 0
+    }
+}
