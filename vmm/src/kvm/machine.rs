@@ -1,5 +1,6 @@
 //! A machine on `/dev/kvm`, put together.
 
+use super::breakpoints::MAX_HOOKS;
 use super::cpuid::{self, CpuIdTemplate};
 use super::devices::Ports;
 use super::early_clock::EarlyClock;
@@ -38,6 +39,8 @@ pub(crate) struct KvmMachine {
     threads: VcpuThreads,
     ports: Arc<Ports>,
     vm: VmFd,
+    /// Stop points, until the start.
+    hooks: Vec<Hook>,
 }
 
 impl KvmMachine {
@@ -91,18 +94,22 @@ impl KvmMachine {
         if let Some((plan, report)) = placing {
             plan.book_threads(report, placed);
         }
-        Ok(Self { threads, ports, vm })
+        Ok(Self { threads, ports, vm, hooks: Vec::new() })
     }
 }
 
 impl Machine for KvmMachine {
     fn stop_at(&mut self, hook: Hook) -> Result<(), crate::Error> {
-        let why = "not yet under KVM".to_owned();
-        Err(stops::Error::Backend { address: hook.address, why }.into())
+        let address = hook.address;
+        if self.hooks.len() == MAX_HOOKS {
+            return Err(stops::Error::TooMany { address, limit: MAX_HOOKS, accel: "KVM" }.into());
+        }
+        self.hooks.push(hook);
+        Ok(())
     }
 
     fn start(&mut self) -> Result<(), crate::Error> {
-        self.threads.start();
+        self.threads.start(std::mem::take(&mut self.hooks));
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 
 mod acpi;
 pub(crate) mod boot;
+mod breakpoints;
 mod cpuid;
 mod devices;
 mod early_clock;

@@ -1,5 +1,6 @@
 //! The threads that run the vCPUs: made early, let go at once, and always brought back.
 
+use super::breakpoints::Breakpoints;
 use super::devices::Ports;
 use super::early_clock::EarlyClock;
 use super::join::{self, RETRY};
@@ -8,9 +9,10 @@ use super::{Error, vcpu};
 use crate::machine::{Exit, VcpuClock};
 use crate::memory::GuestRam;
 use crate::placement::{Place, Placed, run_here};
+use crate::stops::Hook;
 use kvm_ioctls::VcpuFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,8 +33,10 @@ struct Shared {
     exit: Mutex<Option<Exit>>,
     /// The trap in the kernel, if it has one.
     clock: Option<EarlyClock>,
+    /// Stop points, since the start.
+    breakpoints: OnceLock<Breakpoints>,
     /// What the guest runs on stays mapped as long as any thread may run it.
-    _ram: GuestRam,
+    ram: GuestRam,
 }
 
 struct Slot {
@@ -73,7 +77,9 @@ impl Shared {
 
     fn run(&self, number: usize, vcpu: &mut VcpuFd, ports: &Ports) {
         if self.wait_for_start()
-            && let Some(exit) = vcpu::run(vcpu, ports, self.clock.as_ref(), || self.over.load(Ordering::Relaxed))
+            && let Some(exit) = vcpu::run((number, vcpu), ports, self.clock.as_ref(), self.breakpoints.get(), || {
+                self.over.load(Ordering::Relaxed)
+            })
         {
             lock(&self.exit).get_or_insert(exit);
             self.end();
@@ -115,7 +121,8 @@ impl VcpuThreads {
             over: AtomicBool::new(false),
             exit: Mutex::new(None),
             clock,
-            _ram: ram.clone(),
+            breakpoints: OnceLock::new(),
+            ram: ram.clone(),
         };
         let count = vcpus.len();
         let mut this = Self { shared: Arc::new(shared), threads: Vec::with_capacity(count) };
@@ -136,8 +143,11 @@ impl VcpuThreads {
         Ok((this, placed))
     }
 
-    /// Lets the vCPUs run.
-    pub(super) fn start(&self) {
+    /// Lets the vCPUs run, with these stop points.
+    pub(super) fn start(&self, hooks: Vec<Hook>) {
+        if !hooks.is_empty() {
+            self.shared.breakpoints.get_or_init(|| Breakpoints::new(hooks, self.shared.ram.clone()));
+        }
         *lock(&self.shared.started) = true;
         self.shared.changed.notify_all();
     }

@@ -1,5 +1,6 @@
 //! One vCPU: its first state, and the loop that runs it.
 
+use super::breakpoints::Breakpoints;
 use super::devices::Ports;
 use super::early_clock::EarlyClock;
 use super::{Error, registers};
@@ -86,11 +87,15 @@ pub(super) fn enter_kernel(vcpu: &VcpuFd, entry_gpa: u64) -> Result<(), Error> {
 
 /// Runs a vCPU until `stop` says so, which gives `None`, or the machine is over.
 pub(super) fn run(
-    vcpu: &mut VcpuFd,
+    (number, vcpu): (usize, &mut VcpuFd),
     ports: &Ports,
     clock: Option<&EarlyClock>,
+    breakpoints: Option<&Breakpoints>,
     stop: impl Fn() -> bool,
 ) -> Option<Exit> {
+    if let Some(Err(error)) = breakpoints.map(|breakpoints| breakpoints.arm(vcpu)) {
+        return Some(Exit::Broken(error.to_string()));
+    }
     while !stop() {
         let over = match vcpu.run() {
             Ok(VcpuExit::IoOut(port, _)) if clock.is_some_and(|clock| clock.may_be_at(port)) => {
@@ -108,6 +113,9 @@ pub(super) fn run(
                 None
             }
             Ok(VcpuExit::MmioWrite(..) | VcpuExit::Intr) => None,
+            Ok(VcpuExit::Debug(at)) => {
+                breakpoints.and_then(|breakpoints| breakpoints.reached(number, vcpu, at.pc).err()).map(Exit::Broken)
+            }
             Ok(VcpuExit::Shutdown) => Some(Exit::TripleFault),
             Ok(VcpuExit::FailEntry(reason, cpu)) => Some(Exit::Broken(format!(
                 "the host's processor {cpu} would not enter the guest: KVM_EXIT_FAIL_ENTRY, reason {reason:#x}"
