@@ -4,12 +4,13 @@
 //! Meanwhile breakpoints that the guest sets itself have no effect.
 
 use super::Error;
+use super::probe::probe_breakpoints;
 use crate::memory::GuestRam;
 use crate::stops::{self, Hit, Hook, Read, Registers, Value, panicked};
 use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug, kvm_regs};
 use kvm_ioctls::VcpuFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -28,6 +29,29 @@ const fn dr7_global(number: usize) -> u64 {
 const RESUME: u64 = 1 << 16;
 
 const PAGE: u64 = 4096;
+
+/// Whether KVM here stops at breakpoints; asked once in a process.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check() -> Result<(), String> {
+    static WORK: OnceLock<Result<(), String>> = OnceLock::new();
+    WORK.get_or_init(|| probe_breakpoints().map_err(|error| error.to_string())).clone()
+}
+
+/// Makes a vCPU stop at up to [`MAX_HOOKS`] addresses.
+///
+/// # Errors
+/// [`Error::Call`].
+pub(super) fn set(vcpu: &VcpuFd, addresses: &[u64]) -> Result<(), Error> {
+    let mut debug = kvm_guest_debug { control: KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, ..Default::default() };
+    debug.arch.debugreg[DR7] = DR7_FIXED;
+    for (number, address) in addresses.iter().enumerate().take(MAX_HOOKS) {
+        debug.arch.debugreg[number] = *address;
+        debug.arch.debugreg[DR7] |= dr7_global(number);
+    }
+    vcpu.set_guest_debug(&debug).map_err(Error::call("set a vCPU's breakpoints (KVM_SET_GUEST_DEBUG)"))
+}
 
 /// All stop points of one machine.
 pub(super) struct Breakpoints {
@@ -49,16 +73,7 @@ impl Breakpoints {
     /// # Errors
     /// [`Error::Call`].
     pub(super) fn arm(&self, vcpu: &VcpuFd) -> Result<(), Error> {
-        if self.addresses.is_empty() {
-            return Ok(());
-        }
-        let mut debug = kvm_guest_debug { control: KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, ..Default::default() };
-        debug.arch.debugreg[DR7] = DR7_FIXED;
-        for (number, address) in self.addresses.iter().enumerate() {
-            debug.arch.debugreg[number] = *address;
-            debug.arch.debugreg[DR7] |= dr7_global(number);
-        }
-        vcpu.set_guest_debug(&debug).map_err(Error::call("set a vCPU's breakpoints (KVM_SET_GUEST_DEBUG)"))
+        set(vcpu, &self.addresses)
     }
 
     /// A vCPU stands before the instruction at `pc`: makes the callbacks, and lets it go on.

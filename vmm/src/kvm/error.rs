@@ -57,6 +57,12 @@ pub enum Error {
         /// The exit that came instead.
         outcome: String,
     },
+    /// A breakpoint was set, and the guest went on.
+    #[error(
+        "this host's KVM does not stop a guest at breakpoints, as under a processor that QEMU before 10.0 emulates: use \
+         emulation (KTSTR_ACCEL=tcg), which needs none"
+    )]
+    NoBreakpoints,
     /// The throw-away guest did not come back.
     #[error(
         "this host's KVM cannot run a kernel: a handful of instructions at privilege level 0 did not end within {limit_ms} ms"

@@ -6,7 +6,7 @@ use super::devices::Ports;
 use super::early_clock::EarlyClock;
 use super::limits::Limits;
 use super::threads::VcpuThreads;
-use super::{Error, acpi, boot, exits, system, vcpu};
+use super::{Error, acpi, boot, breakpoints, exits, system, vcpu};
 use crate::apic_id::ApicIds;
 use crate::config::VmConfig;
 use crate::host_cpus;
@@ -101,6 +101,7 @@ impl KvmMachine {
 impl Machine for KvmMachine {
     fn stop_at(&mut self, hook: Hook) -> Result<(), crate::Error> {
         let address = hook.address;
+        breakpoints::check().map_err(|why| stops::Error::Backend { address, why })?;
         if self.hooks.len() == MAX_HOOKS {
             return Err(stops::Error::TooMany { address, limit: MAX_HOOKS, accel: "KVM" }.into());
         }

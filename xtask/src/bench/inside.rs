@@ -20,6 +20,7 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
         | Name::Pack
         | Name::Books
         | Name::Ring
+        | Name::Stops
         | Name::Tcg
         | Name::Hello
         | Name::RssTcg

@@ -18,6 +18,7 @@ mod ring;
 mod row;
 mod rss;
 mod steady;
+mod stops;
 mod tcg;
 mod trace;
 mod verifier;
@@ -57,6 +58,8 @@ enum Name {
     Ring,
     /// Folding the logs of the BPF verifier
     Verifier,
+    /// Stop points under software emulation
+    Stops,
     /// A test under software emulation
     Tcg,
     /// From a machine's making to its guest's first process, and to hello, for up to 252 CPUs, under software emulation
@@ -109,6 +112,7 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
         Name::Books => books::measure(rounds),
         Name::Ring => ring::measure(rounds),
         Name::Verifier => verifier::measure(rounds),
+        Name::Stops => stops::measure(rounds),
         Name::Tcg => tcg::measure(rounds),
         Name::RssTcg => rss::tcg(),
         Name::Hello => hello::tcg(rounds),
