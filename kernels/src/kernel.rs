@@ -2,6 +2,7 @@
 
 use crate::btf::BtfHealth;
 use crate::error::{Error, io_context, write_context};
+use crate::extract::elf;
 use crate::kconfig::Kconfig;
 use crate::symbols::Symbols;
 use crate::version::Version;
@@ -106,6 +107,17 @@ impl Kernel {
     /// The configuration; the file is absent when that is unknown (`meta.config_hash` is `None`).
     pub fn config(&self) -> PathBuf {
         self.dir.join("config")
+    }
+
+    /// The kernel's types: its `.BTF` section (Documentation/bpf/btf.rst); `None` when it has none.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Image`] when the file is damaged.
+    pub fn btf(&self) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.vmlinux();
+        let file = io_context(fs::File::open(&path), "open", &path)?;
+        let section = elf::Elf::parse(&file).and_then(|parsed| parsed.section(".BTF"));
+        section.map_err(|source| Error::Image { what: path.display().to_string(), source: source.into() })
     }
 
     /// The kernel's symbols.

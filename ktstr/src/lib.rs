@@ -50,7 +50,7 @@ pub use host::{
 };
 pub use ktstr_macros::{Scheduler, ktstr_test};
 pub use ktstr_presets::{PRESETS, Preset, named as preset};
-pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
+pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, SchedulePart, TimeSplit};
 #[doc(hidden)] // For readers of what is left of a record.
 pub use record::{test_name, variant_name};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};

@@ -15,6 +15,7 @@ use crate::scheduler::{Profile, SchedulerPart, SchedulerRun};
 use crate::settings::DEFAULT_SEED;
 use crate::stimulus::Stimulus;
 use crate::verdict::{Finding, Verdict};
+use ktstr_monitor::schedule::Latency;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, VcpuClock};
 use ktstr_wire::{ExitStatus, Hello, Machine, MachineReport, Symbol};
@@ -111,6 +112,9 @@ pub struct GuestPart {
     pub stimuli: Vec<Stimulus>,
     /// The body's result.
     pub result: Option<AssertResult>,
+    /// How long each task waited that was woken while the test ran, where [`HostPart::schedule`] was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latencies: Vec<Latency>,
     /// The test binary's standard output and error.
     pub output: String,
     /// What was on the console; a flood's middle is left out.
@@ -145,11 +149,23 @@ pub struct HostPart {
     pub slowdown: Option<f64>,
     /// The file beside the record that has the console with the host's times, in seconds since the machine was made.
     pub console_log: Option<String>,
+    /// Where it was asked for: what the kernel's scheduler did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<SchedulePart>,
     /// Load average over one minute at the start.
     pub load_1m: Option<f64>,
     /// The command that runs the same again.
     #[serde(default)]
     pub again: String,
+}
+
+/// What the kernel's scheduler did, each context switch, wakeup and migration from the test binary's start on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SchedulePart {
+    /// The file beside the record that has it as JSON ([`ktstr_monitor::schedule::Schedule`]).
+    pub file: Option<String>,
+    /// Why there is none.
+    pub without: Option<String>,
 }
 
 /// The machine's share of the host's CPUs.

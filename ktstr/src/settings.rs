@@ -34,6 +34,8 @@ pub struct Settings {
     pub boot_timeout: Option<Duration>,
     /// `KTSTR_CONSOLE`: `1` shows the guest's console on standard error as it comes.
     pub console: bool,
+    /// `KTSTR_TRACE`: `1` keeps what the kernel's scheduler did ([`crate::SchedulePart`]).
+    pub trace: bool,
 }
 
 /// A variable that cannot be read as what it should be.
@@ -67,6 +69,7 @@ impl Settings {
                 .unwrap_or_default(),
             boot_timeout: parsed("KTSTR_BOOT_TIMEOUT_S", text("KTSTR_BOOT_TIMEOUT_S"))?.map(Duration::from_secs),
             console: parsed::<u8>("KTSTR_CONSOLE", text("KTSTR_CONSOLE"))?.is_some_and(|value| value != 0),
+            trace: parsed::<u8>("KTSTR_TRACE", text("KTSTR_TRACE"))?.is_some_and(|value| value != 0),
         })
     }
 

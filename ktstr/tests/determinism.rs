@@ -5,7 +5,7 @@
 mod support;
 
 use ktstr::prelude::*;
-use ktstr::{HostPart, Record};
+use ktstr::{GuestPart, HostPart, Record};
 use std::process::{Child, Command, Stdio};
 use support::Specimen;
 
@@ -17,26 +17,34 @@ fn steady_twice(ctx: &Ctx) -> Result<AssertResult> {
 
 #[test]
 fn records_follow_from_the_seed() {
-    let quiet = record("7");
+    let quiet = record("7", "0");
     let loaded = {
         let _load = Load::new();
-        record("7")
+        record("7", "0")
     };
-    let other = record("8");
+    let other = record("8", "0");
+    let watched = record("7", "1");
+    assert!(
+        watched.host.schedule.as_ref().is_some_and(|schedule| schedule.file.is_some())
+            && !watched.guest.latencies.is_empty()
+    );
     assert_eq!(text(&quiet), text(&loaded));
+    assert_eq!(text(&quiet), text(&watched), "the guest could tell that its scheduler was watched");
     assert_ne!(text(&quiet).replace("\"seed\": 7", "\"seed\": 8"), text(&other));
     assert!(quiet.guest.result.is_some_and(|result| !result.reports.is_empty()));
 }
 
-fn record(seed: &str) -> Record {
-    let outcome = Specimen::new("steady_twice").env("KTSTR_ACCEL", "tcg").env("KTSTR_SEED", seed).run();
+fn record(seed: &str, trace: &str) -> Record {
+    let specimen = Specimen::new("steady_twice").env("KTSTR_ACCEL", "tcg").env("KTSTR_SEED", seed);
+    let outcome = specimen.env("KTSTR_TRACE", trace).run();
     outcome.expect("Pass", &[]);
     outcome.record
 }
 
-/// The record without what the host measured.
+/// The record without what the host measured and saw.
 fn text(record: &Record) -> String {
-    serde_json::to_string_pretty(&Record { host: HostPart::default(), ..record.clone() }).unwrap()
+    let guest = GuestPart { latencies: Vec::new(), ..record.guest.clone() };
+    serde_json::to_string_pretty(&Record { host: HostPart::default(), guest, ..record.clone() }).unwrap()
 }
 
 /// Keeps every CPU of the host busy.

@@ -1,1 +1,3 @@
-//! The place of the host-side reader of scheduler state: BTF, symbols, page tables, runqueues, sched_ext, BPF maps.
+//! The host-side reader of scheduler state. It knows the kernel by its symbols and its BTF, and nothing of tests.
+
+pub mod schedule;

@@ -1,5 +1,6 @@
 //! One run of one test.
 
+use super::Shown;
 use crate::gauntlet::Listed;
 use anyhow::{Context, Result};
 use ktstr::Chosen;
@@ -38,7 +39,7 @@ impl Job {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub(super) fn run(&self, console: bool) -> Result<Ended> {
+    pub(super) fn run(&self, Shown { console, trace }: Shown) -> Result<Ended> {
         let (binary, began) = (&self.test.binary, Instant::now());
         let mut command = Command::new(&binary.path);
         command.args(["--exact", &self.test.description.name, "--include-ignored"]);
@@ -49,6 +50,9 @@ impl Job {
         command.env_remove("KTSTR_PROFILE").envs(self.profile().map(|profile| ("KTSTR_PROFILE", profile)));
         if console {
             command.env("KTSTR_CONSOLE", "1");
+        }
+        if trace {
+            command.env("KTSTR_TRACE", "1");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let output = command.stderr(if console { Stdio::inherit() } else { Stdio::piped() }).output();

@@ -15,6 +15,15 @@ use std::time::{Duration, Instant};
 /// How often is looked whether somebody has interrupted.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// What is to be seen of jobs, besides their records.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shown {
+    /// Consoles, as they come.
+    pub(crate) console: bool,
+    /// What the kernel's scheduler did, beside the records.
+    pub(crate) trace: bool,
+}
+
 /// When to start no more.
 #[derive(Debug)]
 pub(crate) struct Limits<'a> {
@@ -24,8 +33,8 @@ pub(crate) struct Limits<'a> {
     pub(crate) budget: Option<Duration>,
     /// Whether one failure is enough.
     pub(crate) stop_at_failure: bool,
-    /// Whether consoles are shown as they come.
-    pub(crate) console: bool,
+    /// What is to be seen of them.
+    pub(crate) shown: Shown,
     /// Set by an interrupt.
     pub(crate) interrupted: &'a AtomicBool,
 }
@@ -63,7 +72,7 @@ pub(crate) fn run(jobs: Vec<Job>, limits: &Limits<'_>) -> Result<Outcome> {
             while let Some((number, job)) = pool.next() {
                 let done = done.clone();
                 scope.spawn(move || {
-                    let result = job.run(limits.console);
+                    let result = job.run(limits.shown);
                     // The receiver is there for as long as jobs run.
                     let _ = done.send((number, job, result));
                 });
@@ -149,7 +158,7 @@ mod tests {
     }
 
     fn limits(cpus: usize, interrupted: &AtomicBool) -> Limits<'_> {
-        Limits { cpus, budget: None, stop_at_failure: false, console: false, interrupted }
+        Limits { cpus, budget: None, stop_at_failure: false, shown: Shown::default(), interrupted }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Args, Expected, Ran, Scope, Setting, Wanted};
 use crate::binaries;
 use crate::gauntlet::{Budget, Choice, Costs, Listed, choose, declared, join, variants};
-use crate::jobs::{self, Job, Limits, Outcome};
+use crate::jobs::{self, Job, Limits, Outcome, Shown};
 use anyhow::{Result, ensure};
 use ktstr::{Chosen as Accelerator, runs_dir};
 use std::collections::HashSet;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) 
         cpus,
         budget: args.budget,
         stop_at_failure: args.seeds.is_some(),
-        console: args.console,
+        shown: Shown { console: args.console, trace: args.trace.is_some() },
         interrupted: &setting.interrupted,
     };
     let asked: Vec<Run> = jobs.iter().map(Run::of).collect();

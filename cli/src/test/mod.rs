@@ -124,6 +124,9 @@ fn run_by_cargo(args: &Args, scope: &Scope, setting: &Setting, shell: &Shell) ->
     if args.console {
         shell.set_var("KTSTR_CONSOLE", "1");
     }
+    if args.trace.is_some() {
+        shell.set_var("KTSTR_TRACE", "1");
+    }
     let runner = Runner::installed();
     let mut passed = true;
     for kernel in &setting.kernels {

@@ -1,9 +1,11 @@
 //! `trace`: a record as a Perfetto trace.
 //!
-//! Times are those of the guest's `CLOCK_MONOTONIC`. What ran is what workers told of themselves.
+//! Times are those of the guest's `CLOCK_MONOTONIC`. What ran is what the kernel's scheduler did, where that was kept, and
+//! else what workers told of themselves.
 
 mod build;
 mod proto;
+mod schedule;
 mod slices;
 mod tracks;
 
@@ -34,7 +36,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let record = read_record(&args.record)?;
     let path = args.output.clone().unwrap_or_else(|| args.record.with_extension("pftrace"));
-    write(&record, &path)?;
+    write(&record, dir_of(&args.record), &path)?;
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -49,13 +51,22 @@ pub(crate) fn write_run(run: &Run, path: &Path) -> Result<()> {
     for record in run.records() {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let beside = path.with_file_name(format!("{stem}-{}.pftrace", record.file_stem()));
-        write(record, if single { path } else { &beside })?;
+        write(record, &run.dir, if single { path } else { &beside })?;
     }
     Ok(())
 }
 
-fn write(record: &Record, path: &Path) -> Result<()> {
-    let bytes = tracks::of(record);
+fn dir_of(record: &Path) -> &Path {
+    record.parent().unwrap_or(Path::new(""))
+}
+
+/// Writes the trace of a record from this directory.
+fn write(record: &Record, dir: &Path, path: &Path) -> Result<()> {
+    let schedule = schedule::read(record, dir)?;
+    let bytes = tracks::of(record, schedule.as_ref());
+    if let Some(why) = record.host.schedule.as_ref().and_then(|part| part.without.as_ref()) {
+        eprintln!("trace of {}: what ran is what workers told of themselves: {why}", record.title());
+    }
     fs::write(path, &bytes).with_context(|| format!("cannot write the trace {}", path.display()))?;
     eprintln!("trace of {}: {}, {}", record.title(), path.display(), units::bytes(bytes.len() as u64));
     Ok(())

@@ -4,6 +4,7 @@
 use super::tracks;
 use crate::runs::tests::record;
 use ktstr::{AssertResult, Finding, Record, Stimulus, StimulusKind, Verdict, Window};
+use ktstr_monitor::schedule::{Event, Schedule, Task, What};
 use ktstr_workload::{Gap, RunSegment, WorkerReport};
 use std::collections::BTreeMap;
 
@@ -138,7 +139,7 @@ fn eventful() -> Record {
 
 #[test]
 fn every_track_has_its_slices() {
-    let tracks = read(&tracks::of(&eventful()));
+    let tracks = read(&tracks::of(&eventful(), None));
     let counts: Vec<(&str, usize)> = tracks.iter().map(|(name, slices)| (name.as_str(), slices.len())).collect();
     assert_eq!(
         counts,
@@ -167,9 +168,47 @@ fn every_track_has_its_slices() {
 }
 
 #[test]
+fn what_the_scheduler_did_goes_before_what_workers_tell() {
+    let task = |pid, comm: &str, cgroup: &str| Task { pid, comm: comm.into(), cgroup_id: 1, cgroup: cgroup.into() };
+    let event = |at_ns, cpu, what| Event { at_ns, cpu, what };
+    let switch = |from, to| What::Switch { from, state: 0, to };
+    let schedule = Schedule {
+        tasks: vec![
+            task(0, "swapper/0", ""),
+            task(90, "worker", "cg_0"),
+            task(5, "kworker", ""),
+            task(7, "other", "x"),
+        ],
+        events: vec![
+            event(1500, 0, switch(2, 1)),
+            event(2000, 1, What::Wakeup { task: 3, waking_ns: 1990, on: 0 }),
+            event(2500, 0, switch(1, 3)),
+            event(2600, 1, What::Migrate { task: 1, from: 0, to: 1 }),
+            event(2700, 1, switch(0, 1)),
+            event(3000, 0, switch(3, 0)),
+            event(4000, 1, switch(1, 0)),
+        ],
+        lost: 0,
+    };
+    let mut record = eventful();
+    record.guest.started_ns = Some(1000);
+    let tracks = read(&tracks::of(&record, Some(&schedule)));
+    let check = |track: &str, expected: &[(u64, u64, &str)]| {
+        let expected: Vec<_> = expected.iter().map(|(from, to, name)| (*from, *to, (*name).to_owned())).collect();
+        assert_eq!(tracks[track], expected, "{track}");
+    };
+    check("CPUs / CPU 0", &[(1000, 1500, "kworker 5"), (1500, 2500, "worker 90"), (2500, 3000, "other 7")]);
+    check("CPUs / CPU 1", &[(2700, 4000, "worker 90")]);
+    check("CPUs / CPU 0: tasks that come", &[(2000, 2000, "wakeup of other 7")]);
+    check("CPUs / CPU 1: tasks that come", &[(2600, 2600, "worker 90 comes from CPU 0")]);
+    check("Cgroups / cg_0 / cpu_spin 0 (pid 90)", &[(1500, 2500, "CPU 0"), (2700, 4000, "CPU 1")]);
+    check("Cgroups / x / other (pid 7)", &[(2500, 3000, "CPU 0")]);
+}
+
+#[test]
 fn a_record_without_reports_is_a_trace_too() {
     let inconclusive = Verdict::Inconclusive { reason: "no kernel".into() };
-    let tracks = read(&tracks::of(&record("a", inconclusive)));
+    let tracks = read(&tracks::of(&record("a", inconclusive), None));
     assert_eq!(tracks["Scenario"].len(), 1);
     assert_eq!(tracks["CPUs / CPU 1"].len(), 0);
 }

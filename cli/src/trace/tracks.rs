@@ -1,19 +1,30 @@
 //! Which tracks a record makes: what was done, what ran on each CPU, each worker of each cgroup, gaps and findings.
 
 use super::build::{Builder, Label, Track};
+use super::schedule::{self, Run};
 use super::slices::{Slice, flatten, rows};
 use crate::units;
 use ktstr::{Finding, Record, StimulusKind, Topology, Verdict};
+use ktstr_monitor::schedule::{Schedule, Task};
 use ktstr_workload::WorkerReport;
 use std::collections::BTreeMap;
 
-/// The trace of a record.
-pub(super) fn of(record: &Record) -> Vec<u8> {
+/// The trace of a record, and of what the scheduler did if that is known.
+pub(super) fn of(record: &Record, schedule: Option<&Schedule>) -> Vec<u8> {
     let reports = record.guest.result.as_ref().map_or(&[][..], |result| &result.reports);
     let mut builder = Builder::default();
     scenario(&mut builder, record, reports);
-    cpus(&mut builder, record, reports);
-    cgroups(&mut builder, reports);
+    match schedule {
+        Some(schedule) => {
+            let runs = schedule::runs(schedule, record.guest.started_ns.unwrap_or(0));
+            cpus_as_scheduled(&mut builder, record, schedule, &runs);
+            cgroups_as_scheduled(&mut builder, reports, &runs);
+        }
+        None => {
+            cpus(&mut builder, record, reports);
+            cgroups(&mut builder, reports);
+        }
+    }
     gaps(&mut builder, reports);
     findings(&mut builder, &record.verdict);
     builder.finish()
@@ -66,6 +77,50 @@ fn test(record: &Record) -> Label {
 fn who(report: &WorkerReport) -> String {
     let cgroup = if report.cgroup.is_empty() { "(no cgroup)" } else { &report.cgroup };
     format!("{cgroup}/{}", report.index)
+}
+
+fn cpus_as_scheduled(builder: &mut Builder, record: &Record, schedule: &Schedule, runs: &[Slice<Run<'_>>]) {
+    let top = builder.track(None, "CPUs");
+    let mut moves: BTreeMap<u32, Vec<(u64, Label)>> = BTreeMap::new();
+    for (cpu, at_ns, label) in schedule::moves(schedule) {
+        moves.entry(cpu).or_default().push((at_ns, label));
+    }
+    for cpu in 0..record.machine.topology.cpus().min(Topology::MAX_CPUS) {
+        let track = builder.track(Some(top), &format!("CPU {cpu}"));
+        let own: Vec<_> = runs.iter().filter(|run| run.what.cpu == cpu).copied().collect();
+        builder.slices(track, "run", &own, |run| {
+            let label = Label::new(schedule::name(run.task)).with("pid", run.task.pid);
+            if run.task.cgroup.is_empty() { label } else { label.with("cgroup", &run.task.cgroup) }
+        });
+        let Some(moves) = moves.remove(&cpu) else { continue };
+        let track = builder.track(Some(top), &format!("CPU {cpu}: tasks that come"));
+        moves.into_iter().for_each(|(at_ns, label)| builder.instant(track, at_ns, "move", label));
+    }
+}
+
+/// Each task that ran in a cgroup other than the root.
+fn cgroups_as_scheduled(builder: &mut Builder, reports: &[WorkerReport], runs: &[Slice<Run<'_>>]) {
+    let top = builder.track(None, "Cgroups");
+    // The kernel's name of a cgroup is the last part of the one that a test gives it.
+    let named = |task: &Task| {
+        let is_its = |report: &&WorkerReport| report.cgroup.rsplit('/').next() == Some(&task.cgroup);
+        reports.iter().find(is_its).map_or_else(|| task.cgroup.clone(), |report| report.cgroup.clone())
+    };
+    let mut tasks: BTreeMap<(String, u32), Vec<Slice<Run<'_>>>> = BTreeMap::new();
+    for run in runs.iter().filter(|run| !run.what.task.cgroup.is_empty()) {
+        tasks.entry((named(run.what.task), run.what.task.pid)).or_default().push(*run);
+    }
+    let mut tracks: BTreeMap<String, Track> = BTreeMap::new();
+    for ((cgroup, pid), runs) in tasks {
+        let parent = *tracks.entry(cgroup.clone()).or_insert_with(|| builder.track(Some(top), &cgroup));
+        let work = reports
+            .iter()
+            .find(|report| u32::try_from(report.pid) == Ok(pid))
+            .map(|report| format!("{} {}", report.work, report.index));
+        let name = work.or_else(|| runs.first().map(|run| run.what.task.comm.clone())).unwrap_or_default();
+        let track = builder.track(Some(parent), &format!("{name} (pid {pid})"));
+        builder.slices(track, "run", &runs, |run| Label::new(format!("CPU {}", run.cpu)));
+    }
 }
 
 fn cpus(builder: &mut Builder, record: &Record, reports: &[WorkerReport]) {

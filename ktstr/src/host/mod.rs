@@ -16,6 +16,7 @@ mod progress;
 mod reason;
 pub(crate) mod run;
 pub(crate) mod runs;
+mod schedule;
 pub(crate) mod schedulers;
 pub(crate) mod session;
 mod share;

@@ -13,11 +13,12 @@ use crate::host::observations::Observations;
 use crate::host::phases::{Deadlines, body_limit};
 use crate::host::prepare::{self, GUEST_PROGRAM, PrepareError};
 use crate::host::programs::GUEST_SEARCH_PATH;
+use crate::host::schedule::{self, Watch};
 use crate::host::schedulers::{self, Patience, Ready};
 use crate::host::session::{self, SessionError};
 use crate::host::symbols;
 use crate::host::timers::kernel_timers;
-use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, TimeSplit};
+use crate::record::{GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, SchedulePart, TimeSplit};
 use crate::scheduler::{BpfMapWrite, Scheduler, SchedulerSpec};
 use crate::settings::{Settings, runs_dir};
 use crate::spec::TestSpec;
@@ -25,6 +26,7 @@ use crate::verdict::Verdict;
 use ktstr_cache::Cache;
 use ktstr_initramfs::Image;
 use ktstr_kernels::Kernel;
+use ktstr_monitor::schedule::Schedule;
 use ktstr_vmm::layout::MIN_NODE_RAM_BYTES;
 use ktstr_vmm::placement::Report;
 use ktstr_vmm::{Chosen, Pace, VmConfig};
@@ -167,7 +169,9 @@ fn run_machine(
     let share = budget::take(&config.machine, *accel, spec.performance_mode);
     record.host.budget = share.part.clone();
     config.placement.clone_from(&share.plan);
-    let mut seen = session::run(&config, &mut archive, archive_bytes, &order, &deadlines, log)?;
+    let watch = settings.trace.then(|| Watch::new(kernel, *accel));
+    let watching = watch.as_ref().and_then(|watch| watch.as_ref().ok());
+    let mut seen = session::run(&config, watching, &mut archive, archive_bytes, &order, &deadlines, log)?;
     drop(share);
     if let Some(report) = &seen.machine {
         seen.differences = conform::differences(&config.machine, &config.ram_layout()?, report);
@@ -177,11 +181,25 @@ fn run_machine(
         budget::say(&complaint);
     }
     (record.verdict, record.failed_with) = expect(judge(&seen), spec.expect_err, &seen);
+    let started_ns = seen.started_ns;
     take_observations(record, seen);
+    if let Some(watch) = watch {
+        let dir = runs_dir(program).join(&settings.run_id);
+        take_schedule(record, watch.and_then(|watch| watch.since(started_ns)), &dir);
+    }
     if let Some(hello) = &record.guest.hello {
         record.guest.symbols = symbols::in_guest(kernel, hello);
     }
     Ok(())
+}
+
+fn take_schedule(record: &mut Record, schedule: Result<Schedule, String>, dir: &Path) {
+    let log = record.host.console_log.as_deref().unwrap_or_default();
+    record.host.schedule = Some(match &schedule {
+        Ok(schedule) => schedule::keep(schedule, dir, log),
+        Err(why) => SchedulePart { file: None, without: Some(why.clone()) },
+    });
+    record.guest.latencies = schedule.map(|schedule| schedule.latencies()).unwrap_or_default();
 }
 
 fn take_observations(record: &mut Record, seen: Observations) {
@@ -199,6 +217,7 @@ fn take_observations(record: &mut Record, seen: Observations) {
             Some(Outcome::Finished(result)) => Some(result),
             _ => None,
         },
+        latencies: Vec::new(),
         output: seen.output,
         console: seen.console.text,
         dumps: seen.console.dumps,

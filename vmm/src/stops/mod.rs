@@ -95,11 +95,24 @@ pub enum Error {
 #[rustfmt::skip]
 pub enum Register { Rax, Rbx, Rcx, Rdx, Rsi, Rdi, Rbp, Rsp, R8, R9, R10, R11, R12, R13, R14, R15, GsBase }
 
+/// Where a function's integer and pointer arguments are.
+const ARGUMENTS: [Register; 6] =
+    [Register::Rdi, Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9];
+
 /// The registers of a vCPU, by [`Register`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registers(pub(crate) [u64; 17]);
 
 impl Registers {
+    /// All zero, but for the arguments of a function ([`Self::argument`]).
+    pub fn with_arguments(arguments: [u64; 6]) -> Self {
+        let mut registers = [0; 17];
+        for (register, argument) in ARGUMENTS.iter().zip(arguments) {
+            registers[*register as usize] = argument;
+        }
+        Self(registers)
+    }
+
     /// The value of one.
     pub fn get(&self, register: Register) -> u64 {
         self.0[register as usize]
@@ -108,8 +121,7 @@ impl Registers {
     /// An integer or pointer argument of a function at whose first instruction the vCPU is, from 0 to 5 (System V ABI, AMD64
     /// supplement, 3.2.3); `None` for those on the stack.
     pub fn argument(&self, number: usize) -> Option<u64> {
-        let place = [Register::Rdi, Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9];
-        place.get(number).map(|register| self.get(*register))
+        ARGUMENTS.get(number).map(|register| self.get(*register))
     }
 }
 
@@ -153,6 +165,11 @@ pub struct Hit {
 pub struct Value(pub(crate) Vec<u8>);
 
 impl Value {
+    /// These bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
     /// As it lies in memory.
     pub fn bytes(&self) -> &[u8] {
         &self.0

@@ -12,6 +12,7 @@ pub(crate) use schedulers::Schedulers;
 use crate::host::console::{Console, Ends, Log};
 use crate::host::observations::Observations;
 use crate::host::phases::{Deadlines, Phase, PhaseClock};
+use crate::host::schedule::Watch;
 use ktstr_vmm::{Chosen, RamRegion, VcpuClock, Vm, VmConfig};
 use ktstr_wire::control::FrameReader;
 use ktstr_wire::message::encode;
@@ -57,6 +58,7 @@ pub(crate) enum SessionError {
 /// Boots the machine with the payload and the order in place, and watches it until it is gone.
 pub(crate) fn run(
     config: &VmConfig,
+    watch: Option<&Watch>,
     payload: &mut File,
     payload_bytes: usize,
     order: &Run,
@@ -65,6 +67,9 @@ pub(crate) fn run(
 ) -> Result<Observations, SessionError> {
     let made = Instant::now();
     let mut vm = Vm::new(config)?;
+    if let Some(watch) = watch {
+        watch.set(&mut vm)?;
+    }
     let reserved = Reserved::format(vm.reserved()?)?;
     let ring = reserved.bulk_in()?;
     let real_time = config.accel == Chosen::Kvm;

@@ -1,0 +1,94 @@
+//! What the kernel's scheduler did, as stop points tell it, is what workers and the kernel tell of themselves.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use ktstr::SchedulePart;
+use ktstr::prelude::*;
+use ktstr_monitor::schedule::{Latency, Schedule, What};
+use std::time::Duration;
+use support::Specimen;
+
+#[ktstr_test(cores = 2, duration_s = 1.0, max_spread_pct = 100)]
+#[ignore = "a specimen: run by what_is_seen_is_what_workers_tell"]
+fn timers_beside_spinners(ctx: &Ctx) -> Result<AssertResult> {
+    let timer = WorkType::TimerPeriodic { period: Duration::from_millis(5), work: Duration::from_micros(200) };
+    execute_defs(
+        ctx,
+        vec![
+            CgroupDef::named("timers").workers(2).work_type(timer),
+            CgroupDef::named("spinners").workers(2).work_type(WorkType::CpuSpin),
+        ],
+    )
+}
+
+/// Where and how a task ran while it kept books.
+#[derive(Debug, Default)]
+struct Seen {
+    ran_ns: u64,
+    slept: u64,
+    preempted: u64,
+}
+
+fn seen(schedule: &Schedule, report: &WorkerReport) -> Seen {
+    let (from_ns, to_ns) = (report.from_ns, report.from_ns + report.wall_time_ns);
+    let is_it = |number: u32| schedule.tasks[number as usize].pid == u32::try_from(report.pid).unwrap();
+    let (mut seen, mut since_ns) = (Seen::default(), None);
+    for event in &schedule.events {
+        let What::Switch { from, state, to } = event.what else { continue };
+        if is_it(to) {
+            since_ns = Some(event.at_ns);
+        } else if is_it(from)
+            && let Some(since_ns) = since_ns.take()
+        {
+            seen.ran_ns += event.at_ns.min(to_ns).saturating_sub(since_ns.max(from_ns));
+            if (from_ns..to_ns).contains(&event.at_ns) {
+                *if state == 0 { &mut seen.preempted } else { &mut seen.slept } += 1;
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn what_is_seen_is_what_workers_tell() {
+    let mut specimen = Specimen::new("timers_beside_spinners").env("KTSTR_ACCEL", "tcg").env("KTSTR_TRACE", "1");
+    let child = specimen.spawn();
+    let outcome = specimen.collect(child);
+    outcome.expect("Pass", &[]);
+    let Some(SchedulePart { file: Some(name), without: None }) = &outcome.record.host.schedule else {
+        panic!("{:?}", outcome.record.host.schedule)
+    };
+    let schedule: Schedule = serde_json::from_slice(&std::fs::read(specimen.records_dir().join(name)).unwrap()).unwrap();
+    assert!(schedule.events.is_sorted_by_key(|event| event.at_ns) && schedule.lost == 0);
+    assert!(schedule.events.iter().all(|event| event.cpu < 2));
+    let reports = outcome.record.guest.result.as_ref().unwrap().reports.clone();
+    assert_eq!(reports.len(), 4);
+    for report in &reports {
+        let seen = seen(&schedule, report);
+        // The kernel's books of a task end a little before the switch from it.
+        let near_ns = 1_000_000 + (seen.slept + seen.preempted) * 25_000;
+        assert!(seen.ran_ns.abs_diff(report.cpu_time_ns) < near_ns, "{seen:?}, told {} ns", report.cpu_time_ns);
+        for (seen, told) in [(seen.slept, report.voluntary_switches), (seen.preempted, report.involuntary_switches)] {
+            // What it waits for before and after its work is told, too.
+            assert!(seen.abs_diff(told.unwrap()) <= 6, "seen {seen}, told {told:?} of pid {}", report.pid);
+        }
+    }
+    for report in reports.iter().filter(|report| report.cgroup == "timers") {
+        let pid = u32::try_from(report.pid).unwrap();
+        let of_worker = |latency: &&Latency| latency.pid == pid && latency.cgroup == "timers";
+        let latency = outcome.record.guest.latencies.iter().find(of_worker).unwrap();
+        assert!(latency.wakeups * 10 >= report.iterations * 9, "{latency:?} {report:?}");
+        assert!(0 < latency.p50_ns && latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns);
+        // From timer to work is longer than from waking to running, and not by much.
+        let told = report.wake_latency.quantile_ns(0.5).unwrap();
+        assert!(latency.p50_ns <= told && told - latency.p50_ns < 1_000_000, "{latency:?}, told {told} ns");
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_told() {
+    let specimen = Specimen::new("timers_beside_spinners").env("KTSTR_ACCEL", "tcg");
+    assert_eq!(specimen.run().record.host.schedule, None);
+}
