@@ -83,7 +83,7 @@ fn what_is_seen_is_what_workers_tell() {
         assert!(0 < latency.p50_ns && latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.max_ns);
         // From timer to work is longer than from waking to running, and not by much.
         let told = report.wake_latency.quantile_ns(0.5).unwrap();
-        assert!(latency.p50_ns <= told && told - latency.p50_ns < 1_000_000, "{latency:?}, told {told} ns");
+        assert!(latency.p50_ns <= told && told - latency.p50_ns < 2_000_000, "{latency:?}, told {told} ns");
     }
 }
 
