@@ -1,6 +1,6 @@
 //! What the kernel's scheduler did, as stop points tell it, is what workers and the kernel tell of themselves.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
@@ -60,7 +60,8 @@ fn what_is_seen_is_what_workers_tell() {
     let Some(SchedulePart { file: Some(name), without: None }) = &outcome.record.host.schedule else {
         panic!("{:?}", outcome.record.host.schedule)
     };
-    let schedule: Schedule = serde_json::from_slice(&std::fs::read(specimen.records_dir().join(name)).unwrap()).unwrap();
+    let schedule: Schedule =
+        serde_json::from_slice(&std::fs::read(specimen.records_dir().join(name)).unwrap()).unwrap();
     assert!(schedule.events.is_sorted_by_key(|event| event.at_ns) && schedule.lost == 0);
     assert!(schedule.events.iter().all(|event| event.cpu < 2));
     let reports = outcome.record.guest.result.as_ref().unwrap().reports.clone();

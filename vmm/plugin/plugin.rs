@@ -6,6 +6,7 @@
 
 mod api;
 mod arguments;
+#[cfg(ktstr_plugin)]
 #[path = "../src/qemu/stops/layout.rs"]
 mod layout;
 mod qemu;
@@ -13,6 +14,8 @@ mod stops;
 mod stores;
 mod turns;
 
+#[cfg(not(ktstr_plugin))]
+use crate::qemu::stops::layout;
 use api::{Block, OnTranslation, PluginId};
 use arguments::Arguments;
 use core::ffi::{CStr, c_char, c_int, c_void};

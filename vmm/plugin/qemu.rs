@@ -3,6 +3,7 @@
 use super::api::{self, CpuState};
 use super::layout::REGISTERS;
 use core::ffi::{CStr, c_int, c_uint, c_void};
+use core::mem::transmute;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// The names, in the order of [`Functions`]; the last two are GLib's.
@@ -38,13 +39,22 @@ const MAX_CPUS: usize = 256;
 /// The number of the base of GS among a vCPU's registers (target/i386/gdbstub.c); those before R15 have their own.
 const GS_BASE: c_int = 25;
 
-/// What was found (include/hw/core/cpu.h, include/sysemu/cpu-timers.h, target/i386/cpu.h).
+// Their types (include/hw/core/cpu.h, include/sysemu/cpu-timers.h, target/i386/cpu.h, glib/garray.h).
+type GetCpu = unsafe extern "C" fn(c_int) -> *mut CpuState;
+type IcountUpdate = unsafe extern "C" fn(*mut CpuState);
+type IcountGet = unsafe extern "C" fn() -> i64;
+type ReadMemory = unsafe extern "C" fn(*mut CpuState, u64, *mut c_void, usize, bool) -> c_int;
+type ReadRegister = unsafe extern "C" fn(*mut CpuState, *mut Bytes, c_int) -> c_int;
+type NewBytes = unsafe extern "C" fn() -> *mut Bytes;
+type SetSize = unsafe extern "C" fn(*mut Bytes, c_uint) -> *mut Bytes;
+
+/// What was found.
 pub(crate) struct Functions {
-    icount_update: unsafe extern "C" fn(*mut CpuState),
-    icount_get: unsafe extern "C" fn() -> i64,
-    read_memory: unsafe extern "C" fn(*mut CpuState, u64, *mut c_void, usize, bool) -> c_int,
-    read_register: unsafe extern "C" fn(*mut CpuState, *mut Bytes, c_int) -> c_int,
-    set_size: unsafe extern "C" fn(*mut Bytes, c_uint) -> *mut Bytes,
+    icount_update: IcountUpdate,
+    icount_get: IcountGet,
+    read_memory: ReadMemory,
+    read_register: ReadRegister,
+    set_size: SetSize,
     bytes: *mut Bytes,
     current: *mut *mut CpuState,
 }
@@ -66,24 +76,25 @@ pub(crate) fn functions() -> Option<Functions> {
     unsafe {
         if CURRENT.load(Relaxed).is_null() {
             CURRENT.store(api::dlsym(core::ptr::null_mut(), CURRENT_CPU.as_ptr()).cast(), Relaxed);
-            let new_bytes: unsafe extern "C" fn() -> *mut Bytes = core::mem::transmute(new_bytes);
-            BYTES.store(new_bytes(), Relaxed);
-            number_cpus(core::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int) -> *mut CpuState>(get_cpu));
+            BYTES.store(transmute::<*mut c_void, NewBytes>(new_bytes)(), Relaxed);
+            number_cpus(transmute::<*mut c_void, GetCpu>(get_cpu));
         }
         let current = CURRENT.load(Relaxed);
         (!current.is_null()).then(|| Functions {
-            icount_update: core::mem::transmute(update),
-            icount_get: core::mem::transmute(get),
-            read_memory: core::mem::transmute(memory),
-            read_register: core::mem::transmute(register),
-            set_size: core::mem::transmute(set_size),
+            icount_update: transmute::<*mut c_void, IcountUpdate>(update),
+            icount_get: transmute::<*mut c_void, IcountGet>(get),
+            read_memory: transmute::<*mut c_void, ReadMemory>(memory),
+            read_register: transmute::<*mut c_void, ReadRegister>(register),
+            set_size: transmute::<*mut c_void, SetSize>(set_size),
             bytes: BYTES.load(Relaxed),
             current,
         })
     }
 }
 
-unsafe fn number_cpus(get_cpu: unsafe extern "C" fn(c_int) -> *mut CpuState) {
+/// # Safety
+/// The function is QEMU's.
+unsafe fn number_cpus(get_cpu: GetCpu) {
     for (number, cpu) in (0..).zip(&CPUS) {
         // SAFETY: as the caller promises; a number that no vCPU has gives null.
         cpu.store(unsafe { get_cpu(number) }, Relaxed);

@@ -1,6 +1,6 @@
 //! Stop points on a real kernel, the one that `KTSTR_KERNEL` names, under emulation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "kvm/init.rs"]
 #[allow(dead_code)] // The tests of the kvm backend use the rest.

@@ -181,10 +181,13 @@ impl Value {
     }
 }
 
+/// What is called while the machine, or under KVM the vCPU, stands still.
+type Standing = dyn FnMut(&Hit, &GuestRam) + Send;
+
 /// Who is told of a hit.
 pub(crate) enum Callback {
-    /// While the machine, or under KVM the vCPU, stands still.
-    Standing(Box<dyn FnMut(&Hit, &GuestRam) + Send>),
+    /// At once.
+    Standing(Box<Standing>),
     /// Soon after, in the order of the hits.
     After(Box<dyn FnMut(&Hit) + Send>),
 }
@@ -211,7 +214,7 @@ impl Hook {
         let address = self.address;
         for (number, read) in self.reads.iter().enumerate() {
             if let Base::Value(behind) = read.base
-                && !self.reads[..number].get(behind).is_some_and(|pointer| pointer.bytes >= 8)
+                && self.reads[..number].get(behind).is_none_or(|pointer| pointer.bytes < 8)
             {
                 return Err(Error::Behind { address, number, behind });
             }
