@@ -115,7 +115,11 @@ fn by_veristat(veristat: &Veristat, dir: &Path, schedulers: &[(&PathBuf, &[&str]
         script += &format!("; {} -o csv{constants} /root/objects/{name}; echo", Veristat::words("/root/v").join(" "));
     }
     let mut shell = Command::new(env!("CARGO_BIN_EXE_ktstr"));
-    shell.args(["shell", "--include", "/bin/tar", "--include"]).arg(&archive).arg("--include").arg(&objects);
+    let tar = ktstr::find_program("tar", &std::env::var_os("PATH").unwrap()).unwrap();
+    shell.arg("shell");
+    for included in [&tar, &archive, &objects] {
+        shell.arg("--include").arg(included);
+    }
     let text = stdout(&shell.args(["--exec", &script]).output().unwrap(), 0);
     text.split_terminator("\n\n").map(|table| table.to_owned() + "\n").collect()
 }

@@ -19,6 +19,9 @@ const FILES: [(&str, &str, &str); 7] = [
     ("libc6", "ld-linux-x86-64.so.2", LOADER),
 ];
 
+/// The kind of cache entry that it is.
+const KIND: &str = "veristat";
+
 const LOADER: &str = "ld-linux-x86-64.so.2";
 
 /// Bits for owner, group and others: for programs and libraries.
@@ -40,7 +43,9 @@ impl Veristat {
         let packages = packages.into_iter().map(newest).collect::<Result<Vec<_>, _>>()?;
         let id: Vec<_> = packages.iter().map(|package| format!("{}_{}", package.name, package.version)).collect();
         let id = id.join("+").replace(|c: char| !c.is_ascii_alphanumeric() && !"-_+.".contains(c), "_");
-        let dir = cache.get_or_make("veristat", &id, |dir| unpack(&kernels, &packages, dir))?;
+        let dir = cache.get_or_make(KIND, &id, |dir| unpack(&kernels, &packages, dir))?;
+        // What is not the newest any more is of no use; another process may have removed it.
+        cache.list(KIND)?.iter().filter(|other| **other != id).for_each(|other| _ = cache.remove(KIND, other));
         Ok(Self { dir })
     }
 
