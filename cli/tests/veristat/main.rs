@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod csv;
+mod loader;
 mod object;
 mod package;
 
@@ -29,7 +30,8 @@ fn veristat(test: &str) -> Option<Veristat> {
 }
 
 /// Columns that must be the same, of one object on one kernel.
-const EXACT: [&str; 9] = [
+const EXACT: [&str; 10] = [
+    "verdict",
     "total_insns",
     "total_states",
     "peak_states",
@@ -50,34 +52,80 @@ fn real_loads_are_what_veristat_says() {
     assert!(simple.is_file(), "run `cargo xtask kernel schedulers --into target/ktstr/sched_ext` first");
     let fixture = ktstr::build_scheduler("scx-ktstr", "scx-ktstr").unwrap();
 
-    let theirs = by_veristat(&veristat, dir.path(), &[(&fixture, &["nr_cpus = 2"]), (&simple, &[])]);
+    let objects = [&fixture, &simple].map(|program| embedded(program, dir.path()));
+    let theirs = by_veristat(&veristat, dir.path(), &[(&objects[0], &["nr_cpus = 2"]), (&objects[1], &[])]);
     let rejecting = ["--scheduler", "package:scx-ktstr", "--profile", "reject=--fault verifier-reject"];
     let ours = [by_verb(&rejecting, 1), by_verb(&["--scheduler", &simple.to_string_lossy()], 0)];
 
-    for (number, least, (theirs, ours)) in [(0, 13, (&theirs[0], &ours[0])), (1, 7, (&theirs[1], &ours[1]))] {
-        let files = ["theirs", "ours"].map(|name| dir.path().join(format!("{name}-{number}.csv")));
-        fs::write(&files[0], theirs).unwrap();
-        fs::write(&files[1], ours).unwrap();
-        let compared = Table::parse(&veristat.compare(&files[0], &files[1]).unwrap());
-        assert!(Table::parse(ours).programs().count() >= least, "{ours}");
-        Table::parse(ours).programs().for_each(|program| check_program(&compared, program));
+    for (number, least) in [13, 7].into_iter().enumerate() {
+        let compared = compared(&veristat, dir.path(), &theirs[number], &ours[number]);
+        assert!(compared.ours.len() >= least, "{:?}", compared.ours);
+        for program in &compared.ours {
+            let is_refused = compared.table.cell(program, "verdict_base") == "failure";
+            // veristat has not made it an operation of the scheduler, and what refuses it then comes first.
+            let columns = if is_refused { &["verdict", "prog_size", "prog_type"] } else { &EXACT[..] };
+            check_program(&compared.table, program, columns);
+        }
     }
 }
 
-/// One program, in what `veristat -C` makes of their figures and ours.
+/// veristat loads an object that is mostly refused, and loads it once more as the loader that the verb watches.
+#[test]
+fn refusals_are_what_veristat_says() {
+    let Some(veristat) = veristat("refusals_are_what_veristat_says") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let object = compiled(&veristat, dir.path());
+    let theirs = by_veristat(&veristat, dir.path(), &[(&object, &[])]);
+    let place = tempfile::tempdir().unwrap();
+    let script = loader::script(&veristat, &object, place.path());
+    let ours = by_verb(&["--scheduler", &script.to_string_lossy()], 1);
+    let compared = compared(&veristat, dir.path(), &theirs[0], &ours);
+    assert_eq!(compared.ours.len(), 24, "{:?}", compared.ours);
+    compared.ours.iter().for_each(|program| check_program(&compared.table, program, &EXACT));
+    let refused = compared.ours.iter().filter(|program| compared.table.cell(program, "verdict_base") == "failure");
+    assert!(refused.count() >= 15, "{:?}", compared.ours);
+}
+
+/// Programs made to be refused, and some that are not.
+fn compiled(veristat: &Veristat, dir: &Path) -> PathBuf {
+    let search_path = std::env::var_os("PATH").unwrap();
+    let names = ["clang", "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16"];
+    let clang = names.iter().find_map(|name| ktstr::find_program(name, &search_path).ok());
+    let object = dir.join("small.bpf.o");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../verifier/tests/data/small.bpf.c");
+    let mut command = Command::new(clang.expect("this test needs clang: run `cargo xtask setup bpf`"));
+    command.args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-w", "-I/usr/include/x86_64-linux-gnu", "-I"]);
+    let output = command.arg(&veristat.dir).arg("-c").arg(source).arg("-o").arg(&object).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    object
+}
+
+/// What `veristat -C` makes of their figures and ours.
+struct Compared {
+    table: Table,
+    /// Programs that we told of.
+    ours: Vec<String>,
+}
+
 #[track_caller]
-fn check_program(compared: &Table, program: &str) {
+fn compared(veristat: &Veristat, dir: &Path, theirs: &str, ours: &str) -> Compared {
+    let files = [("theirs.csv", theirs), ("ours.csv", ours)].map(|(name, text)| {
+        fs::write(dir.join(name), text).unwrap();
+        dir.join(name)
+    });
+    let table = Table::parse(&veristat.compare(&files[0], &files[1]).unwrap());
+    Compared { table, ours: Table::parse(ours).programs().map(str::to_owned).collect() }
+}
+
+/// One program has the same in these columns.
+#[track_caller]
+fn check_program(compared: &Table, program: &str, columns: &[&str]) {
     let same = |column: &str| {
         let diff = compared.cell(program, &format!("{column}_diff"));
         let cells = ["base", "comp"].map(|side| compared.cell(program, &format!("{column}_{side}")));
         assert!(["MATCH", "+0 (+0.00%)"].contains(&diff), "{program}, {column}: veristat and we say {cells:?}, {diff}");
     };
-    same("verdict");
-    if compared.cell(program, "verdict_base") == "failure" {
-        // veristat has not made it an operation of the scheduler, and what refuses it then comes first.
-        return ["prog_size", "prog_type"].into_iter().for_each(same);
-    }
-    EXACT.into_iter().for_each(same);
+    columns.iter().for_each(|column| same(column));
     // veristat 0.5.1 does not read the stack's depth as 7.2 and later write it.
     if compared.cell(program, "stack_depth_base") != "0" {
         same("stack_depth");
@@ -98,26 +146,31 @@ fn stdout(output: &Output, code: i32) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What veristat prints in a guest of the object in each of the schedulers, with these of its constants set.
-fn by_veristat(veristat: &Veristat, dir: &Path, schedulers: &[(&PathBuf, &[&str])]) -> Vec<String> {
+/// The object in a scheduler's program, as a file of the scheduler's name.
+fn embedded(program: &Path, dir: &Path) -> PathBuf {
+    let to = dir.join(program.file_name().unwrap());
+    let bytes = fs::read(program).unwrap();
+    fs::write(&to, object::in_program(&bytes).expect("a scheduler has a BPF object")).unwrap();
+    to
+}
+
+/// What veristat prints of each of these objects in a guest, with these of its constants set.
+fn by_veristat(veristat: &Veristat, dir: &Path, objects: &[(&PathBuf, &[&str])]) -> Vec<String> {
     // As an archive, for the libraries in it are not to be packed with those of this machine.
     let archive = dir.join("veristat.tar");
-    let packed = Command::new("tar").arg("-C").arg(&veristat.dir).arg("-cf").arg(&archive).arg(".").status().unwrap();
-    assert!(packed.success());
-    let objects = dir.join("objects");
-    fs::create_dir(&objects).unwrap();
+    let mut packed = Command::new("tar");
+    packed.arg("-C").arg(&veristat.dir).arg("-cf").arg(&archive).args(Veristat::files());
+    assert!(packed.status().unwrap().success());
+    let tar = ktstr::find_program("tar", &std::env::var_os("PATH").unwrap()).unwrap();
     let mut script = "set -e; mkdir /root/v; /root/tar -C /root/v -xf /root/veristat.tar".to_owned();
-    for (program, constants) in schedulers {
-        let name = program.file_name().unwrap().to_str().unwrap();
-        let bytes = fs::read(program).unwrap();
-        fs::write(objects.join(name), object::in_program(&bytes).expect("a scheduler has a BPF object")).unwrap();
+    for (object, constants) in objects {
+        let name = object.file_name().unwrap().to_str().unwrap();
         let constants: String = constants.iter().map(|set| format!(" -G '{set}'")).collect();
-        script += &format!("; {} -o csv{constants} /root/objects/{name}; echo", Veristat::words("/root/v").join(" "));
+        script += &format!("; {} -o csv{constants} /root/{name}; echo", Veristat::words("/root/v").join(" "));
     }
     let mut shell = Command::new(env!("CARGO_BIN_EXE_ktstr"));
-    let tar = ktstr::find_program("tar", &std::env::var_os("PATH").unwrap()).unwrap();
     shell.arg("shell");
-    for included in [&tar, &archive, &objects] {
+    for included in [&tar, &archive].into_iter().chain(objects.iter().map(|(object, _)| *object)) {
         shell.arg("--include").arg(included);
     }
     let text = stdout(&shell.args(["--exec", &script]).output().unwrap(), 0);

@@ -5,11 +5,12 @@ use ktstr_cache::Cache;
 use ktstr_kernels::{Kernels, Package, deb};
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Packages, how the names of their files begin, and under which names the loader looks for these.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("veristat", "veristat", "veristat"),
     ("libbpf1", "libbpf.so.1.", "libbpf.so.1"),
     ("libelf1t64", "libelf-", "libelf.so.1"),
@@ -17,6 +18,8 @@ const FILES: [(&str, &str, &str); 7] = [
     ("libzstd1", "libzstd.so.1.", "libzstd.so.1"),
     ("libc6", "libc.so.6", "libc.so.6"),
     ("libc6", "ld-linux-x86-64.so.2", LOADER),
+    ("libbpf-dev", "bpf_helpers.h", "bpf_helpers.h"),
+    ("libbpf-dev", "bpf_helper_defs.h", "bpf_helper_defs.h"),
 ];
 
 /// The kind of cache entry that it is.
@@ -49,6 +52,11 @@ impl Veristat {
         Ok(Self { dir })
     }
 
+    /// Its files, without the headers.
+    pub(crate) fn files() -> impl Iterator<Item = &'static str> {
+        FILES.iter().map(|(_, _, name)| *name).filter(|name| !name.ends_with(".h"))
+    }
+
     /// The words that start it, in a directory of this machine or of a guest.
     pub(crate) fn words(dir: &str) -> [String; 4] {
         [format!("{dir}/{LOADER}"), "--library-path".to_owned(), dir.to_owned(), format!("{dir}/veristat")]
@@ -70,9 +78,10 @@ fn unpack(kernels: &Kernels, packages: &[Package], dir: &Path) -> Result<()> {
         let mut missing: Vec<_> = wanted.map(|(_, begin, name)| (*begin, dir.join(name))).collect();
         deb::files(&file, |path, _, content| {
             let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            let is_program =
-                ["bin", "lib", "x86_64-linux-gnu"].iter().any(|dir| path.parent().is_some_and(|of| of.ends_with(dir)));
-            if let Some(at) = missing.iter().position(|(begin, _)| is_program && name.starts_with(begin)) {
+            let is_there = ["bin", "lib", "x86_64-linux-gnu", "include/bpf"]
+                .iter()
+                .any(|dir| path.parent().is_some_and(|of| of.ends_with(dir)));
+            if let Some(at) = missing.iter().position(|(begin, _)| is_there && name.starts_with(begin)) {
                 std::io::copy(content, &mut fs::File::create(missing.remove(at).1)?)?;
             }
             Ok(!missing.is_empty())
@@ -80,9 +89,10 @@ fn unpack(kernels: &Kernels, packages: &[Package], dir: &Path) -> Result<()> {
         ensure!(missing.is_empty(), "{} {} has no {missing:?}", package.name, package.version);
         fs::remove_file(&file)?;
     }
+    // Headers are included as bpf/NAME.
+    symlink(".", dir.join("bpf"))?;
     for (_, _, name) in FILES {
         let path = dir.join(name);
-        use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(&path, fs::Permissions::from_mode(PROGRAM)).with_context(|| path.display().to_string())?;
     }
     Ok(())
