@@ -66,7 +66,7 @@ impl Kind {
         Ok(match &order.start {
             SchedulerStart::Program { argv, env } => Self::Program(Box::new(Running::start(argv, env, order)?)),
             SchedulerStart::Builtin { enable, disable } => {
-                builtin::set(enable)?;
+                builtin::turn_on(enable, disable)?;
                 Self::Builtin(disable.clone())
             }
         })

@@ -16,11 +16,12 @@ pub enum SchedulerSpec {
     Path(&'static str),
     /// A program on the host's search path.
     Name(&'static str),
-    /// Part of the kernel, turned on and off by values in its files.
+    /// Part of the kernel, turned on and off by values in its files, which are written in their order. Where one cannot be
+    /// written, the verdict is `Inconclusive` and says which.
     KernelBuiltin {
         /// Paths of files, such as those in `/sys/kernel/debug/sched/`, and the values that turn it on.
         enable: &'static [(&'static str, &'static str)],
-        /// Paths of files and the values that turn it off.
+        /// Paths of files and the values that turn it off, also when it could not be turned on wholly.
         disable: &'static [(&'static str, &'static str)],
     },
     /// The kernel's own scheduler, EEVDF.
