@@ -7,6 +7,7 @@ mod support;
 
 use ktstr::prelude::*;
 use ktstr::{SchedulerClass, SchedulerRun};
+use std::process::Command;
 use support::{Outcome, Specimen};
 
 /// Our own scheduler, which does wrong when it is told to.
@@ -16,6 +17,7 @@ const fn scx(name: &'static str, args: &'static [&'static str]) -> Scheduler {
 
 const SOUND: Scheduler = scx("sound", &[]);
 const STALLS_TASK: Scheduler = scx("stalls-task", &["--watchdog-timeout-ms", "1500", "--fault", "stall-task"]);
+const STALLS_BASH: Scheduler = scx("stalls-bash", &["--fault", "stall-task", "--victim", "bash"]);
 const STALLS_CPU: Scheduler = scx("stalls-cpu", &["--watchdog-timeout-ms", "1500", "--fault", "stall-cpu=1"]);
 const DROPS: Scheduler = scx("drops", &["--watchdog-timeout-ms", "1500", "--fault", "drop-enqueue"]);
 const MISPLACES: Scheduler = scx("misplaces", &["--fault", "wrong-dsq"]);
@@ -83,6 +85,37 @@ fn stalls_cpu(ctx: &Ctx) -> Result<AssertResult> {
 #[test]
 fn a_stalled_cpu_is_the_watchdogs() {
     check("stalls_cpu", SchedulerClass::Stalled, &["runnable task stall (", "stalls-cpu"]);
+}
+
+/// As many busy processes as CPUs come while the kernel is at disabling the scheduler. They are the kernel's own scheduler's
+/// at once, before all that were there; where the kernel keeps no time for those, as before 7.0, rcu_preempt among them, the
+/// kernel disables the scheduler when they end, and not before.
+#[ktstr_test(scheduler = STALLS_BASH, watchdog_timeout_s = 1.5, duration_s = 1, programs = ["bash"], gauntlet = false)]
+#[ignore = "a specimen: run by a_stall_is_told_however_long_disabling_takes"]
+fn disabled_among_hogs(_ctx: &Ctx) -> Result<AssertResult> {
+    let hog = || Command::new("bash").args(["-c", "while :; do :; done"]).spawn();
+    let mut hogs = vec![hog()?];
+    while std::fs::read_to_string("/sys/kernel/sched_ext/state")?.trim() == "enabled" {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for _ in 0..2 {
+        hogs.push(hog()?);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    for hog in &mut hogs {
+        hog.kill()?;
+        hog.wait()?;
+    }
+    Ok(AssertResult::default())
+}
+
+#[test]
+fn a_stall_is_told_however_long_disabling_takes() {
+    let words = ["scheduler_serves: the kernel disabled the scheduler stalls-bash", "runnable task stall (bash["];
+    let outcome = check("disabled_among_hogs", SchedulerClass::Stalled, &words);
+    let verdict = outcome.record.verdict.to_string();
+    let is_told = verdict.contains("and was killed, while the kernel was disabling the scheduler ktstr");
+    assert_eq!(verdict.contains("body_ends: "), is_told, "{verdict}");
 }
 
 #[ktstr_test(scheduler = DROPS)]

@@ -4,6 +4,7 @@ use crate::guest::Outcome;
 use crate::host::console::last_lines;
 use crate::host::observations::Observations;
 use crate::host::phases::{BODY_GRACE, Overdue, Phase};
+use crate::host::schedulers::being_disabled;
 use crate::host::session::Asked;
 use crate::verdict::{Finding, Verdict, Window};
 use ktstr_vmm::Exit;
@@ -101,7 +102,10 @@ fn outcome_findings(seen: &Observations) -> Vec<Finding> {
             let from_ns = seen.started_ns.unwrap_or(*at_ns);
             let length_ns = at_ns.saturating_sub(from_ns);
             let seconds = length_ns as f64 / 1e9;
-            let what = format!("the test binary still ran after {seconds:.1} s and was killed");
+            let mut what = format!("the test binary still ran after {seconds:.1} s and was killed");
+            if let Some(scheduler) = being_disabled(&seen.console.dumps) {
+                let _ = write!(what, ", while the kernel was disabling the scheduler {scheduler}");
+            }
             // A host that took all of its grace may have kept it from ending.
             let tolerable_ns = length_ns.saturating_sub(BODY_GRACE.as_nanos() as u64);
             let window = Window { cpu: None, from_ns, length_ns, tolerable_ns };
@@ -246,6 +250,11 @@ mod tests {
         check(|seen| seen.outcome = Some(Outcome::Error("no".to_owned())), "Fail", "error: no");
         check(|seen| seen.exited = Some((ExitStatus::Signal(11), 3)), "Fail", "signal 11");
         check(|seen| seen.exited = Some((ExitStatus::Deadline, 5_000_000_002)), "Fail", "still ran after 5.0 s");
+        let disabling = |seen: &mut Observations| {
+            seen.exited = Some((ExitStatus::Deadline, 5_000_000_002));
+            seen.console.dumps = "[   83.1] Sched_ext: qmap (disabling)\n".to_owned();
+        };
+        check(disabling, "Fail", "and was killed, while the kernel was disabling the scheduler qmap");
         check(|seen| seen.console = ConsoleSeen::of("[ 1.0] BUG: bad\n"), "Fail", "kernel BUG");
     }
 

@@ -1,5 +1,6 @@
 //! `ci`: everything that must hold before a change lands. All steps run; all that fail are listed.
 
+mod emulated;
 mod lab;
 mod relay;
 mod report;
@@ -75,10 +76,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.step("a dozen machines on kvm, in the lab", || lab::presets(&shell, both));
     report.step("APIC ids above 254 on kvm, in the lab", || lab::wide_apic_ids(&shell, both));
     report.step("faults of machines on kvm, in the lab", || lab::faults(&shell, both));
+    report.step("schedulers on the oldest kernel", || emulated::oldest_kernel(built.as_deref()));
     if args.full {
         let path = report.step("build a kernel", || build_kernel(&shell));
         report.step("a scheduler test on it", || boot_built(&shell, path.as_deref()));
-        report.step("the largest machines", || largest_machines(both));
+        report.step("the largest machines", || emulated::largest_machines(both));
         let lab_tests = "test --quiet --package xtask --test kvm_lab -- --ignored";
         report.step("fuzzing", || run_plainly(xtask(&shell, &["fuzz", "--seconds", "10"])?));
         report.step("the lab itself", || run_plainly(cargo(&shell, lab_tests)));
@@ -151,20 +153,6 @@ fn build_kernel(shell: &Shell) -> Result<String> {
     println!("{output}");
     let spec = output.lines().find(|line| line.starts_with("path:"));
     spec.map(str::to_owned).with_context(|| format!("`kernel build {SOURCE}` named no kernel"))
-}
-
-/// The presets that take too long for every day.
-fn largest_machines(needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
-    let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
-    let mut command = Command::new(&binaries::integration_test(binaries, "ktstr", "presets")?.path);
-    command
-        .args(["--ignored", "--test-threads=2"])
-        .env("KTSTR_ACCEL", "tcg")
-        .env("KTSTR_KERNEL", format!("path:{}", kernel.dir.display()));
-    let relayed = relay(&mut command)?;
-    ensure!(relayed.status.success(), "the test program ended with {}", relayed.status);
-    ensure!(Summary::of_libtest(&relayed.text).passed > 0, "no test has run");
-    Ok(())
 }
 
 fn boot_built(shell: &Shell, spec: Option<&str>) -> Result<()> {

@@ -4,7 +4,7 @@ pub(crate) mod build;
 mod exit;
 mod settle;
 
-pub(crate) use exit::classify;
+pub(crate) use exit::{being_disabled, classify};
 pub(crate) use settle::settle;
 
 use crate::host::programs::{self, GUEST_SEARCH_PATH, MissingProgram};

@@ -96,6 +96,13 @@ pub(super) fn text(line: &str) -> &str {
     }
 }
 
+/// The scheduler that the kernel is about to disable, by its dump of a task (`print_scx_info`, kernel/sched/ext.c). New tasks
+/// are not the scheduler's then, and a kernel without a deadline server for sched_ext runs them before all that are.
+pub(crate) fn being_disabled(dump: &str) -> Option<&str> {
+    let mut of_tasks = dump.lines().filter_map(|line| line.split_once("Sched_ext: ")?.1.split_once(" ("));
+    of_tasks.find(|(_, state)| state.starts_with("disabling")).map(|(name, _)| name)
+}
+
 /// How long a task was kept from running, by the message of a stall.
 pub(super) fn stalled_ns(message: &str) -> Option<u64> {
     let (_, seconds) = message.rsplit_once(" for ")?;
@@ -141,6 +148,15 @@ mod tests {
     fn other_lines_tell_nothing() {
         check(&["sched_ext: BPF scheduler \"a\" disabled (", "sched_ext: BPF scheduler \"a", "3: ", ""], &[]);
         check(&["3: x sched_ext: BPF scheduler \"a\" disabled (runtime error)"], &[]);
+    }
+
+    #[test]
+    fn dumps_tell_that_one_is_disabled() {
+        let told = "[   83.1] CPU: 0 PID: 1\n[   83.2] Sched_ext: qmap (disabling+all), task: runnable_at=-81956ms\n";
+        assert_eq!(being_disabled(told), Some("qmap"));
+        for other in ["", "Sched_ext: qmap (enabled+all)", "Sched_ext: qmap", "sched_ext: qmap (disabling)"] {
+            assert_eq!(being_disabled(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::scheduler::{SchedulerClass, SchedulerExit, SchedulerRun};
 use crate::verdict::Finding;
 use findings::Teller;
 use kernel::KernelEnd;
+pub(crate) use kernel::being_disabled;
 use ktstr_wire::ExitStatus;
 use ktstr_wire::scheduler::{EndCause, SchedulerEnd};
 use program::Said;
