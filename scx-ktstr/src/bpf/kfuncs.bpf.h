@@ -44,8 +44,17 @@ struct scx_bpf_dsq_insert_vtime_args___new {
 bool __scx_bpf_dsq_insert_vtime___new(struct task_struct *p,
 				      struct scx_bpf_dsq_insert_vtime_args___new *args) __ksym __weak;
 
-/* A value that the running kernel gives to an enumerator: some are others from release to release. */
-#define KERNEL_ENUM(type, name) bpf_core_enum_value(enum type, name)
+/*
+ * Enumerators of the kernel, with values of our own: libbpf puts those of the running kernel in their place, which are others
+ * from release to release. The kernel's declarations would not do, for clang 14 cuts 64-bit values off in its BTF.
+ */
+enum scx_dsq_id_flags___own { SCX_DSQ_LOCAL___own = 1, SCX_DSQ_LOCAL_ON___own };
+enum scx_enq_flags___own { SCX_ENQ_LAST___own = 1 };
+enum scx_kick_flags___own { SCX_KICK_IDLE___own = 1 };
+enum scx_ent_flags___own { SCX_TASK_QUEUED___own = 1 };
+
+/* A value that the running kernel gives to one of these. */
+#define KERNEL_ENUM(type, name) bpf_core_enum_value(enum type##___own, name##___own)
 
 /* To the end of a FIFO queue. */
 static __always_inline void insert(struct task_struct *p, u64 dsq_id, u64 slice_ns, u64 enq_flags)

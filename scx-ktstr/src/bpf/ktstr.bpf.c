@@ -53,7 +53,11 @@ static struct task_ctx *task_ctx(struct task_struct *p)
 
 static u32 llc_of(s32 cpu)
 {
-	return (u32)cpu < MAX_CPUS ? cpu_llc[cpu] : 0;
+	u32 index = cpu;
+
+	/* Else clang before 19 may compare one copy and use another, of which the verifier then knows no bound. */
+	barrier_var(index);
+	return index < MAX_CPUS ? cpu_llc[index] : 0;
 }
 
 /* The clock of an LLC. */
