@@ -4,8 +4,8 @@
 
 mod support;
 
-use ktstr::SchedulerClass;
 use ktstr::prelude::*;
+use ktstr::{Chosen, SchedulerClass};
 use support::{Outcome, Specimen};
 
 const SOUND: Scheduler = Scheduler::new("sound").binary(SchedulerSpec::package("scx-ktstr")).topology(1, 1, 2, 1);
@@ -82,8 +82,13 @@ fn waits_shortly(ctx: &Ctx) -> Result<AssertResult> {
 #[test]
 fn the_watchdog_waits_as_long_as_the_test_says() {
     let outcome = Specimen::new("waits_shortly").run();
-    outcome.expect("Fail", &["scheduler_serves", "runnable task stall (", "failed to run for "]);
     let verdict = outcome.record.verdict.to_string();
+    // A stall that a CPU of a loaded host has a part in is not the scheduler's alone. Emulated ones have none.
+    let is_charged = verdict.contains("but the host kept a vCPU waiting");
+    assert!(!is_charged || outcome.record.accel == Some(Chosen::Kvm), "{verdict}");
+    let word = if is_charged { "Inconclusive" } else { "Fail" };
+    outcome.expect(word, &["scheduler_serves", "runnable task stall (", "failed to run for "]);
+    assert_eq!(class(&outcome), SchedulerClass::Stalled);
     let (_, rest) = verdict.split_once("failed to run for ").unwrap();
     let seconds: f64 = rest.split_once('s').unwrap().0.parse().unwrap();
     // The kernel looks twice in its watchdog's time.

@@ -2,7 +2,7 @@
 
 use super::relay::relay;
 use super::summary::Summary;
-use super::xtask;
+use super::{cargo, xtask};
 use anyhow::{Context, Result, ensure};
 use ktstr_cli::binaries::{Binary, integration_test};
 use ktstr_kernels::Kernel;
@@ -24,6 +24,9 @@ const FAULTS: [&str; 4] = [
     "guest_that_resets_at_once_ends_there",
     "suspended_host_changes_no_verdict",
 ];
+
+/// What schedulers come to.
+const SCHEDULERS: [&str; 2] = ["a_sound_scheduler_passes", "an_error_exit_has_the_schedulers_words"];
 
 /// Presets that stand for the others: odd counts, SMT, a few dozen CPUs, and what can be said of nodes.
 const PRESETS: [&str; 12] = [
@@ -74,6 +77,18 @@ pub(super) fn faults(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Resu
     let arguments: Vec<&str> = ["--exact"].into_iter().chain(FAULTS).collect();
     let program = integration_test(binaries, "ktstr", "vm_faults")?;
     run(shell, kernel, FAULTS_LAB, program, &arguments, FAULTS.len() as u64)
+}
+
+/// A scheduler that is sound, one that errs, and one that stalls under the watchdog of the test.
+pub(super) fn schedulers(shell: &Shell, needs: Option<(&[Binary], &Kernel)>) -> Result<()> {
+    let (binaries, kernel) = needs.context("the tests or their kernel are missing")?;
+    // The tests ask cargo for it, which in the lab would take far too long to build it.
+    cargo(shell, "build --quiet --package scx-ktstr --bin scx-ktstr --profile release").run()?;
+    let faults = integration_test(binaries, "ktstr", "scheduler_faults")?;
+    let arguments: Vec<&str> = ["--exact"].into_iter().chain(SCHEDULERS).collect();
+    run(shell, kernel, TEST, faults, &arguments, SCHEDULERS.len() as u64)?;
+    let maps = integration_test(binaries, "ktstr", "scheduler_maps")?;
+    run(shell, kernel, TEST, maps, &["--exact", "the_watchdog_waits_as_long_as_the_test_says"], 1)
 }
 
 /// Runs one test program, a test at a time, for guests are slow there. At least so many tests must pass.
