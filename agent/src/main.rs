@@ -21,6 +21,7 @@ mod reap;
 mod run;
 mod scheduler;
 mod terminal;
+mod trace;
 
 use anyhow::Result;
 use control::Control;

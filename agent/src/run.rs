@@ -7,6 +7,7 @@ use crate::now_ns;
 use crate::program::Program;
 use crate::reap::{end_all, reap};
 use crate::scheduler::Schedulers;
+use crate::trace::Trace;
 use anyhow::{Context, Result};
 use ktstr_wire::message::CONTEXT_ENV;
 use ktstr_wire::scheduler::{REQUEST_FD_ENV, SCHEDULER_PID_ENV};
@@ -27,11 +28,12 @@ pub(crate) fn run(order: &Run, control: &Control, link: &mut Link) -> Result<()>
     if order.streams != Streams::Captured {
         link.be_patient();
     }
-    let mut session = Session { schedulers: Schedulers::new(order), program: None, control, link };
+    let trace = order.trace.as_ref().map(|order| Trace::begin(order, link)).transpose()?.flatten();
+    let mut session = Session { schedulers: Schedulers::new(order), program: None, trace, control, link };
     session.settle()?;
     if order.begin_scheduled && !session.schedulers.is_enabled() {
         end_all();
-        return session.schedulers.finish(session.link);
+        return session.finish();
     }
     session.start_program(order)?;
     let status = session.attend(order.deadline_ns)?;
@@ -48,6 +50,7 @@ pub(crate) fn run(order: &Run, control: &Control, link: &mut Link) -> Result<()>
 struct Session<'a> {
     schedulers: Schedulers,
     program: Option<Program>,
+    trace: Option<Trace>,
     control: &'a Control,
     link: &'a mut Link,
 }
@@ -106,7 +109,13 @@ impl Session<'_> {
         if let Some(program) = &mut self.program {
             program.finish(self.link)?;
         }
-        self.schedulers.finish(self.link)
+        self.finish()
+    }
+
+    /// Tells what is left to tell when nothing runs any more.
+    fn finish(&mut self) -> Result<()> {
+        self.schedulers.finish(self.link)?;
+        self.trace.take().map_or(Ok(()), |trace| trace.end(self.link))
     }
 
     /// Waits until something happens, at most so long, and does what is to be done then.
@@ -119,7 +128,9 @@ impl Session<'_> {
         if let Some(program) = &mut self.program {
             program.note(&ended);
         }
-        self.schedulers.turn(&ended, self.link, self.control)
+        self.schedulers.turn(&ended, self.link, self.control)?;
+        let is_enabled = self.schedulers.is_enabled();
+        self.trace.as_mut().map_or(Ok(()), |trace| trace.follow(is_enabled, self.link))
     }
 
     fn wait_for_news(&self, at_most_ns: u64) -> Result<()> {

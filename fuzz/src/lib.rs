@@ -28,6 +28,7 @@ mod rt_app;
 mod schedulers;
 mod spec;
 mod topology;
+mod trace;
 mod verifier_log;
 mod vmlinux;
 
@@ -71,6 +72,7 @@ pub const TARGETS: &[Target] = &[
     target("schedulers", schedulers::run, schedulers::seeds),
     target("spec", spec::run, spec::seeds),
     target("topology", topology::run, topology::seeds),
+    target("trace", trace::run, trace::seeds),
     target("verifier_log", verifier_log::run, verifier_log::seeds),
     target("vmlinux", vmlinux::run, vmlinux::seeds),
 ];

@@ -32,7 +32,7 @@ pub(crate) type Fields = Vec<(Ident, TokenStream)>;
 const KNOWN: &str = "llcs or sockets, cores, threads, numa_nodes, node_llcs, memory_mb, node_memory_mb, \
                      memory_only_nodes_mb, distances, duration_s, workers_per_cgroup, performance_mode, programs, \
                      kargs, sysctls, scheduler, schedulers, extra_sched_args, watchdog_timeout_s, required_flags, \
-                     excluded_flags, bpf_map_write, replicas, expect_err, not_starved, isolation, \
+                     excluded_flags, bpf_map_write, auto_repro, replicas, expect_err, not_starved, isolation, \
                      max_gap_ms, max_spread_pct, \
                      max_throughput_cv, min_work_rate, max_p99_wake_latency_ns, max_wake_latency_cv, \
                      min_iteration_rate, max_migration_ratio, weight_proportional, quota_respected, work_conserving, \

@@ -39,6 +39,7 @@ use syn::{DeriveInput, ItemFn, parse_macro_input};
 /// | `extra_sched_args = ["WORD", …]` | arguments of the scheduler's program, after all others | none |
 /// | `watchdog_timeout_s = N` | the kernel takes a runnable task for stalled after so many seconds, 30 at most | what the scheduler says |
 /// | `bpf_map_write = WRITE`, or `[WRITE, …]` | what is written into its maps and when, constants `BpfMapWrite` | nothing |
+/// | `auto_repro = BOOL` | a run that fails by a crash of the scheduler is made once more, with a trace of what led there, see `Repro` | false |
 /// | `expect_err = "TEXT"` | the test passes if it fails, and with this in what it says | it must not fail |
 /// | `not_starved`, `isolation`, `quota_respected`, `work_conserving` `= BOOL` | assertions, see `Assert` | `Assert::defaults()` |
 /// | `max_gap_ms`, `max_p99_wake_latency_ns` `= N` | as above, whole numbers | |

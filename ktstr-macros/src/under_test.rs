@@ -1,8 +1,8 @@
 //! What only a test with a scheduler of its own can say.
 
-use crate::values::{elements, names, positive};
+use crate::values::{boolean, elements, names, positive};
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, MetaNameValue, Result};
 
@@ -36,6 +36,7 @@ impl UnderTest {
             }),
             "watchdog_timeout_s" => ("watchdog_timeout_s", true, watchdog(name, value)?),
             "bpf_map_write" => ("bpf_map_write", true, map_writes(value)),
+            "auto_repro" => ("auto_repro", true, boolean(name, value)?.into_token_stream()),
             _ => return Ok(false),
         };
         self.fields.push(Field { name, span, value: tokens, of_program });

@@ -1,7 +1,7 @@
 //! What a test says of itself instead of running, for tools that choose among tests.
 
+use crate::host::attempt::default_memory_bytes;
 use crate::host::failure::{FailedRun, Failure};
-use crate::host::run::default_memory_bytes;
 use crate::record::variant_name;
 use crate::scheduler::{DeclaredScheduler, Profile, ProfileError, Scheduler};
 use crate::settings::Settings;
@@ -63,7 +63,8 @@ pub(crate) fn instead_of_running(spec: &TestSpec) -> Option<Result<(), Failure>>
     Some(described.map_err(|error| {
         let verdict = Verdict::Inconclusive { reason: format!("the file in {DESCRIBE_ENV}: {error}") };
         let again = "the same command".to_owned();
-        Failure(vec![FailedRun { what: spec.name(), verdict, again, record: Err("it was only described".to_owned()) }])
+        let record = Err("it was only described".to_owned());
+        Failure(vec![FailedRun { what: spec.name(), verdict, repro: None, again, record }])
     }))
 }
 

@@ -4,13 +4,16 @@ use crate::assert::{AssertResult, PhaseReports};
 use crate::facts::{CgroupFacts, CpuFacts};
 use crate::guest::{Frame, Outcome};
 use crate::host::console::{Console, Log, last_lines};
+use crate::host::repro;
 use crate::host::schedulers::classify;
-use crate::host::session::{Reports, Schedulers};
+use crate::host::session::{Reports, Schedulers, Traced};
 use crate::stimulus::{Stimulus, StimulusKind};
 use crate::verdict::Finding;
 use ktstr_wire::message::decode;
 use ktstr_wire::scheduler::SchedulerEvent;
+use ktstr_wire::trace::TraceEvent;
 use ktstr_workload::{Gap, Progress, RunSegment, WorkerReport};
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// What a guest prints, in pieces of `piece` bytes; tells how many findings come of it.
@@ -39,17 +42,34 @@ pub fn reports(bytes: &[u8]) -> usize {
     frames.filter(|frame| reports.take(frame).is_err()).count()
 }
 
+/// What an agent tells of a trace, each event behind its length in two bytes, about a crash whose words are in the notes;
+/// tells how many of the trace's events a record would have.
+pub fn trace(bytes: &[u8]) -> usize {
+    let mut traced = Traced::default();
+    for event in framed::<TraceEvent>(bytes) {
+        let _ = traced.take(event);
+    }
+    repro::read(&traced.text(), &traced.notes.join("\n"))
+}
+
 /// What an agent tells of schedulers, each event behind its length in two bytes; tells how many findings come of it.
-pub fn schedulers(mut bytes: &[u8]) -> usize {
+pub fn schedulers(bytes: &[u8]) -> usize {
     let mut schedulers = Schedulers::default();
-    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
-        let (event, rest) = rest.split_at(rest.len().min(u16::from_le_bytes(*length).into()));
-        if let Ok(event) = decode::<SchedulerEvent>(event) {
-            let _ = schedulers.take(event);
-        }
-        bytes = rest;
+    for event in framed::<SchedulerEvent>(bytes) {
+        let _ = schedulers.take(event);
     }
     schedulers.into_runs().iter().map(|run| classify(run, None).findings.len()).sum()
+}
+
+/// The messages among bytes, each behind its length in two of them.
+fn framed<T: DeserializeOwned>(mut bytes: &[u8]) -> Vec<T> {
+    let mut messages = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let (message, rest) = rest.split_at(rest.len().min(u16::from_le_bytes(*length).into()));
+        messages.extend(decode(message).ok());
+        bytes = rest;
+    }
+    messages
 }
 
 /// A frame of each sort, as [`reports`] takes them.

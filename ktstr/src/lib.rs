@@ -26,6 +26,7 @@ pub mod fuzzing;
 mod guest;
 mod host;
 mod record;
+mod repro;
 pub mod scenarios;
 mod scheduler;
 mod settings;
@@ -53,6 +54,7 @@ pub use ktstr_presets::{PRESETS, Preset, named as preset};
 pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, SchedulePart, TimeSplit};
 #[doc(hidden)] // For readers of what is left of a record.
 pub use record::{test_name, variant_name};
+pub use repro::{Crash, Focus, FocusTask, Repro, ReproOutcome, TracedEvent};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
 pub use scheduler::{
     BpfMapWrite, DeclaredProgram, DeclaredScheduler, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile,
@@ -66,6 +68,7 @@ pub use verdict::{Finding, Verdict, Window};
 
 pub use ktstr_vmm::placement::{Missing as MissingPart, Part as PerformancePart, Report as PlacementReport};
 pub use ktstr_vmm::{Accel, Chosen};
+pub use ktstr_wire::trace::{TraceEnd, TraceProbe, TraceProbeKind};
 pub use ktstr_wire::{Machine, Node, Topology};
 
 /// What a test needs.

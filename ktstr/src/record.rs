@@ -1,16 +1,18 @@
 //! The record of one test run: one JSON file, whole or absent.
 //!
-//! A run's directory, `target/ktstr/runs/<run>/`, has for each test that ran in it `<test>.json`, this record, and
-//! `<test>.console.log`, the console with the host's times; a second one of the same test is `<test>.2.json`. A record is an
-//! object with the fields of [`Record`] by their names, and with those of [`Verdict`] beside them: `verdict` is `pass`,
-//! `fail` with `findings`, `skip` or `inconclusive` with a `reason`. Times are in nanoseconds of the guest's
-//! `CLOCK_MONOTONIC` unless their names say otherwise. What happened to the workload is `guest.stimuli`; what workers
-//! measured is `guest.result.reports`, and phase by phase `guest.result.phases`.
+//! A run's directory, `target/ktstr/runs/<run>/`, has for each test that ran in it `<test>.json`, this record,
+//! `<test>.console.log`, the console with the host's times, and `<test>.repro.console.log`, that of a second, traced run where
+//! there was one; a second record of the same test is `<test>.2.json`. A record is an object with the fields of [`Record`] by
+//! their names, and with those of [`Verdict`] beside them: `verdict` is `pass`, `fail` with `findings`, `skip` or
+//! `inconclusive` with a `reason`. Times are in nanoseconds of the guest's `CLOCK_MONOTONIC` unless their names say otherwise.
+//! What happened to the workload is `guest.stimuli`; what workers measured is `guest.result.reports`, and phase by phase
+//! `guest.result.phases`; what a second run found of a crash is `repro`.
 //!
 //! `version` says how to read the rest. Fields may be added within a version. Who meets another version, or a file that is
 //! damaged, must say so and must not take it for a pass.
 
 use crate::assert::AssertResult;
+use crate::repro::Repro;
 use crate::scheduler::{Profile, SchedulerPart, SchedulerRun};
 use crate::settings::DEFAULT_SEED;
 use crate::stimulus::Stimulus;
@@ -71,6 +73,9 @@ pub struct Record {
     pub duration_ns: u64,
     /// What the guest said.
     pub guest: GuestPart,
+    /// What came of a second run that looked at a crash of the scheduler, where the test asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repro: Option<Box<Repro>>,
     /// What the host measured.
     pub host: HostPart,
 }
@@ -152,6 +157,12 @@ pub struct HostPart {
     /// Where it was asked for: what the kernel's scheduler did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<SchedulePart>,
+    /// How long that of [`Record::repro`] took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repro_ms: Option<f64>,
+    /// And the console of its machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repro_console_log: Option<String>,
     /// Load average over one minute at the start.
     pub load_1m: Option<f64>,
     /// The command that runs the same again.

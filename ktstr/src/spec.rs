@@ -57,6 +57,9 @@ pub struct TestSpec {
     pub profile: Option<Profile>,
     /// What is written into the scheduler's BPF maps, and when.
     pub bpf_map_write: &'static [BpfMapWrite],
+    /// Whether a run that ends with a crash of the scheduler is made once more, with a trace of the kernel; see
+    /// [`Repro`](crate::Repro).
+    pub auto_repro: bool,
     /// How often it runs, each time with another seed and a record of its own.
     pub replicas: u32,
     /// What the test asserts beyond, or instead of, the defaults.
@@ -91,6 +94,7 @@ impl TestSpec {
             excluded_flags: &[],
             profile: None,
             bpf_map_write: &[],
+            auto_repro: false,
             replicas: 1,
             assert: Assert::unset(),
             expect_err: None,

@@ -16,6 +16,7 @@ pub mod reserved;
 pub mod ring;
 pub mod scheduler;
 pub mod topology;
+pub mod trace;
 
 pub use cpu_set::{CpuSet, CpuSetError};
 pub use machine::{Machine, Node};
@@ -26,7 +27,7 @@ pub use reserved::Reserved;
 pub use topology::Topology;
 
 /// Version of everything in this crate. An agent of another version is refused at `Hello`.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// CRC-32 (IEEE 802.3) over `bytes`, which guards the frames of the control channel.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {

@@ -5,6 +5,7 @@
 
 use crate::MachineReport;
 use crate::scheduler::{SchedulerEvent, SchedulerOrder, TimedMapWrite};
+use crate::trace::{TraceEvent, TraceOrder};
 use serde::{Deserialize, Serialize};
 
 /// What the agent says to the host.
@@ -36,6 +37,8 @@ pub enum GuestMessage {
     Report(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Ring: something about the scheduler under test.
     Scheduler(SchedulerEvent),
+    /// Ring: something about the trace that was ordered.
+    Trace(TraceEvent),
     /// Control: the program is gone and everything that it said is in the ring.
     Exited {
         /// How it ended.
@@ -120,6 +123,8 @@ pub struct Run {
     pub begin_scheduled: bool,
     /// What is written into its maps, and when. One that cannot be made is a [`GuestMessage::Fault`].
     pub map_writes: Vec<TimedMapWrite>,
+    /// What is traced from before the first scheduler's start until the last one's end.
+    pub trace: Option<TraceOrder>,
 }
 
 /// What the standard streams of a program are.

@@ -5,9 +5,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// `enum bpf_cmd`.
 pub(super) const MAP_UPDATE_ELEM: u32 = 2;
+pub(super) const PROG_LOAD: u32 = 5;
+pub(super) const PROG_GET_NEXT_ID: u32 = 11;
 pub(super) const MAP_GET_NEXT_ID: u32 = 12;
+pub(super) const PROG_GET_FD_BY_ID: u32 = 13;
 pub(super) const MAP_GET_FD_BY_ID: u32 = 14;
 const OBJ_GET_INFO_BY_FD: u32 = 15;
+pub(super) const RAW_TRACEPOINT_OPEN: u32 = 17;
 pub(super) const BTF_GET_FD_BY_ID: u32 = 19;
 
 /// A structure of words that the kernel reads, and writes where the command says so.

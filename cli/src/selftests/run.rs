@@ -86,6 +86,7 @@ fn order(filter: Option<&str>, limit: Duration) -> Run {
         schedulers: Vec::new(),
         begin_scheduled: false,
         map_writes: Vec::new(),
+        trace: None,
     }
 }
 

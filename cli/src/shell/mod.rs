@@ -118,6 +118,7 @@ fn order(args: &Args, shell: Vec<String>, mode: Mode) -> Run {
         schedulers: Vec::new(),
         begin_scheduled: false,
         map_writes: Vec::new(),
+        trace: None,
     }
 }
 

@@ -72,6 +72,7 @@ fn order(run: &Run, path: String, args: &Args) -> Order {
         schedulers: vec![scheduler],
         begin_scheduled: true,
         map_writes: Vec::new(),
+        trace: None,
     }
 }
 

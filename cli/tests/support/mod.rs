@@ -25,6 +25,7 @@ pub(crate) fn record(test: &str, verdict: Verdict) -> Record {
         seed: 1,
         duration_ns: 2_000_000_000,
         guest: GuestPart::default(),
+        repro: None,
         host: HostPart { accel_reason, time, ..HostPart::default() },
     }
 }

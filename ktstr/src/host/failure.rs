@@ -17,6 +17,8 @@ pub(crate) struct FailedRun {
     pub(crate) verdict: Verdict,
     /// The command that runs it again.
     pub(crate) again: String,
+    /// What came of a look at the crash of its scheduler, if there was one.
+    pub(crate) repro: Option<String>,
     /// The file of its record.
     pub(crate) record: Result<PathBuf, String>,
 }
@@ -61,6 +63,9 @@ impl fmt::Display for FailedRun {
         match &self.record {
             Ok(path) => writeln!(f, "  record: {}", path.display())?,
             Err(error) => writeln!(f, "  no record could be written: {error}")?,
+        }
+        for line in self.repro.iter().flat_map(|text| text.lines()) {
+            writeln!(f, "  repro:  {line}")?;
         }
         write!(f, "  again:  {}", self.again)
     }

@@ -1,6 +1,7 @@
 //! The host's side of a test: what has to be there, the machine, and what is made of its run.
 
 mod agent;
+pub(crate) mod attempt;
 mod budget;
 mod conform;
 pub(crate) mod console;
@@ -14,6 +15,7 @@ pub(crate) mod prepare;
 pub(crate) mod programs;
 mod progress;
 mod reason;
+pub(crate) mod repro;
 pub(crate) mod run;
 pub(crate) mod runs;
 mod schedule;

@@ -3,7 +3,7 @@
 use crate::guest::Outcome;
 use crate::host::console::ConsoleSeen;
 use crate::host::phases::Overdue;
-use crate::host::session::Asked;
+use crate::host::session::{Asked, Traced};
 use crate::host::share::HostShare;
 use crate::record::TimeSplit;
 use crate::scheduler::SchedulerRun;
@@ -30,6 +30,8 @@ pub(crate) struct Observations {
     pub(crate) scheduler_findings: Vec<Finding>,
     /// What cannot be told of them.
     pub(crate) scheduler_doubts: Vec<String>,
+    /// The kernel's trace, where one was ordered.
+    pub(crate) trace: Traced,
     pub(crate) stimuli: Vec<Stimulus>,
     pub(crate) output: String,
     pub(crate) console: ConsoleSeen,

@@ -79,5 +79,6 @@ fn conclude(spec: &TestSpec, settings: Option<&Settings>, mut record: Record) ->
         (Verdict::Pass, Err(error)) => Verdict::Inconclusive { reason: format!("cannot write the record: {error}") },
         (other, _) => (*other).clone(),
     };
-    Some(FailedRun { what: record.title(), verdict, again: record.host.again, record: written })
+    let repro = record.repro.as_ref().map(|repro| repro.summary());
+    Some(FailedRun { what: record.title(), verdict, repro, again: record.host.again, record: written })
 }

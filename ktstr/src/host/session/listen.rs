@@ -81,7 +81,8 @@ impl Session {
                 message @ (GuestMessage::Machine(_)
                 | GuestMessage::Output { .. }
                 | GuestMessage::Report(_)
-                | GuestMessage::Scheduler(_)),
+                | GuestMessage::Scheduler(_)
+                | GuestMessage::Trace(_)),
             ) => {
                 self.take(message);
             }
@@ -133,6 +134,10 @@ impl Session {
             }
             GuestMessage::Scheduler(event) => {
                 let taken = self.schedulers.take(event);
+                taken.unwrap_or_else(|error| note(&mut self.seen.breaches, error.to_string()));
+            }
+            GuestMessage::Trace(event) => {
+                let taken = self.seen.trace.take(event);
                 taken.unwrap_or_else(|error| note(&mut self.seen.breaches, error.to_string()));
             }
             GuestMessage::Fault(what) => note(&mut self.seen.faults, what),

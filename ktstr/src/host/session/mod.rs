@@ -4,10 +4,12 @@ mod ask;
 mod listen;
 mod reports;
 mod schedulers;
+mod trace;
 
 pub(crate) use ask::Asked;
 pub(crate) use reports::Reports;
 pub(crate) use schedulers::Schedulers;
+pub(crate) use trace::Traced;
 
 use crate::host::console::{Console, Ends, Log};
 use crate::host::observations::Observations;

@@ -166,7 +166,7 @@ fn push<T>(all: &mut Vec<T>, one: T, most: usize, what: &'static str) -> Result<
 }
 
 /// Within [`MAX_LINE_BYTES`].
-fn cut(mut text: String) -> String {
+pub(super) fn cut(mut text: String) -> String {
     let mut end = text.len().min(MAX_LINE_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
