@@ -1,6 +1,6 @@
 //! All there is to see of one record.
 
-use super::{histogram, schedulers, timeline, workers};
+use super::{histogram, repro, schedulers, timeline, workers};
 use crate::runs::Entry;
 use crate::units;
 use ktstr::{Finding, Record, Stimulus, Verdict};
@@ -18,6 +18,7 @@ pub(super) fn render(entry: &Entry) -> Markup {
         (verdict(&record.verdict))
         (expected(&record.failed_with))
         (schedulers::render(record))
+        (repro::render(record))
         h3 { "What ran where" }
         (timeline::render(record))
         (stimuli(&record.guest.stimuli))

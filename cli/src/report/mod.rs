@@ -9,6 +9,7 @@ mod histogram;
 mod lanes;
 mod matrix;
 mod page;
+mod repro;
 mod schedulers;
 mod timeline;
 mod workers;
