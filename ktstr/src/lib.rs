@@ -58,7 +58,7 @@ pub use repro::{Crash, Focus, FocusTask, Repro, ReproOutcome, TracedEvent};
 pub use scenarios::{HoldSpec, Op, Step, execute_defs, execute_steps, execute_steps_with};
 pub use scheduler::{
     BpfMapWrite, DeclaredProgram, DeclaredScheduler, EnabledSpan, Flag, KernelLine, MAX_PROFILES, MapWritten, Profile,
-    ProfileError, Profiles, ProgramRun, Scheduler, SchedulerClass, SchedulerExit, SchedulerPart, SchedulerRun,
+    ProfileError, Profiles, ProgramRun, Restart, Scheduler, SchedulerClass, SchedulerExit, SchedulerPart, SchedulerRun,
     SchedulerSpec,
 };
 pub use settings::{Settings, runs_dir};

@@ -8,7 +8,8 @@
 mod support;
 
 use ktstr::prelude::*;
-use support::Specimen;
+use ktstr::{Restart, SchedulerClass};
+use support::{Outcome, Specimen};
 
 /// A scheduler of the kernel's source.
 macro_rules! of_the_kernel {
@@ -44,6 +45,52 @@ fn scx_central_schedules(ctx: &Ctx) -> Result<AssertResult> {
 #[ktstr_test(cores = 2, scheduler = FLATCG)]
 fn scx_flatcg_schedules(ctx: &Ctx) -> Result<AssertResult> {
     scenarios::steady(ctx)
+}
+
+/// A CPU goes and comes back, at each of which the kernel unregisters a scheduler that does not say what it does then. Its
+/// program loads it again.
+fn loses_a_cpu(ctx: &Ctx, after_s: u64) -> Result<AssertResult> {
+    let step = |op| Step::new(HoldSpec::Fixed(Duration::from_secs(after_s))).ops([op]);
+    let sleeper = WorkType::TimerPeriodic { period: Duration::from_millis(10), work: Duration::from_micros(100) };
+    let before =
+        Step::new(HoldSpec::Fixed(Duration::from_secs(1))).setup([CgroupDef::named("a").workers(1).work_type(sleeper)]);
+    execute_steps(ctx, vec![before, step(Op::cpu_offline(1)), step(Op::cpu_online(1))])
+}
+
+#[ktstr_test(cores = 2, scheduler = SIMPLE, duration_s = 61)]
+#[ignore = "a specimen: run by one_that_loads_itself_again_is_told"]
+fn loses_a_cpu_for_long(ctx: &Ctx) -> Result<AssertResult> {
+    loses_a_cpu(ctx, 30)
+}
+
+#[ktstr_test(cores = 2, scheduler = SIMPLE, duration_s = 3)]
+#[ignore = "a specimen: run by one_that_is_away_for_much_of_the_test_is_no_pass"]
+fn loses_a_cpu_for_a_moment(ctx: &Ctx) -> Result<AssertResult> {
+    loses_a_cpu(ctx, 1)
+}
+
+fn restarts(outcome: &Outcome) -> &[Restart] {
+    let [run] = outcome.record.guest.schedulers.as_slice() else { panic!("{:?}", outcome.record.guest.schedulers) };
+    assert_eq!(run.exit.class, SchedulerClass::Clean, "{run:?}");
+    &run.restarts
+}
+
+#[test]
+fn one_that_loads_itself_again_is_told() {
+    let outcome = Specimen::new("loses_a_cpu_for_long").run();
+    outcome.expect("Pass", &[]);
+    let [off, on] = restarts(&outcome) else { panic!("{:?}", restarts(&outcome)) };
+    assert!(off.why.contains("cpu 1 going offline") && on.why.contains("cpu 1 going online"), "{off:?} {on:?}");
+    let (again, last) = (off.enabled_ns.unwrap(), on.enabled_ns.unwrap());
+    assert!(off.disabled_ns < again && again < on.disabled_ns && on.disabled_ns < last, "{off:?} {on:?}");
+}
+
+#[test]
+fn one_that_is_away_for_much_of_the_test_is_no_pass() {
+    let outcome = Specimen::new("loses_a_cpu_for_a_moment").run();
+    let words = ["the process of the scheduler scx_simple went on", "(cpu 1 going offline"];
+    outcome.expect("Inconclusive", &words);
+    assert!(!restarts(&outcome).is_empty());
 }
 
 /// The watchdog of scx_qmap waits for 5 s.

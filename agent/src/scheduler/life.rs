@@ -123,7 +123,14 @@ impl Life {
             Stage::Enabled => self.run(seen, acts),
             Stage::Disabled => self.outlive(seen, acts),
             Stage::Lingering { until_ns } => {
-                if seen.process_is_gone || seen.now_ns >= until_ns {
+                if self.enable(seen, acts) {
+                    return;
+                }
+                if seen.process_is_gone {
+                    self.stop(seen, acts);
+                } else if seen.now_ns >= until_ns {
+                    // It goes on: after a CPU came or went, to load it again.
+                    self.cause = EndCause::Asked;
                     self.stop(seen, acts);
                 }
             }

@@ -119,8 +119,24 @@ fn one_that_prints_why_is_not_disturbed_for_a_while() {
         at(1).kernel(Enabled, 1).acts([TellEnabled]),
         at(5).asked().kernel(Between, 1),
         at(5).kernel(Disabled, 1).acts([TellDisabled]),
+        at(6).kernel(Disabled, 1).gone().acts([Kill, ended(EndCause::Itself)]),
+    ]);
+    check([
+        at(1).kernel(Enabled, 1).acts([TellEnabled]),
+        at(5).asked().kernel(Disabled, 1).acts([TellDisabled]),
         at(6).kernel(Disabled, 1).acts([AskToEnd]),
-        at(7).kernel(Disabled, 1).gone().acts([Kill, ended(EndCause::Itself)]),
+        at(7).kernel(Disabled, 1).gone().acts([Kill, ended(EndCause::Asked)]),
+    ]);
+}
+
+#[test]
+fn one_that_is_loaded_again_meanwhile_is_stopped_as_enabled() {
+    check([
+        at(1).kernel(Enabled, 1).acts([TellEnabled]),
+        at(5).kernel(Disabled, 1).acts([TellDisabled]),
+        at(6).asked().kernel(Between, 1),
+        at(6).kernel(Enabled, 2).acts([TellEnabled, AskToEnd]),
+        at(7).kernel(Disabled, 2).gone().acts([Kill, ended(EndCause::Asked)]),
     ]);
 }
 

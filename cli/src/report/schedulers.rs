@@ -43,7 +43,10 @@ fn row(run: &SchedulerRun) -> Markup {
             td { (run.name) }
             td { (run.ops().unwrap_or("-")) }
             td.number { (run.load_ns().map_or_else(|| "-".to_owned(), |ns| units::duration(ns as f64))) }
-            td.number { (units::duration(run.enabled_ns() as f64)) }
+            td.number {
+                (units::duration(run.enabled_ns() as f64))
+                @if !run.restarts.is_empty() { ", " (run.restarts.len()) " restarts" }
+            }
             td { @if exit.class == SchedulerClass::Clean { (exit.class) } @else { span.failed { (exit.class) } } }
             td { (words) }
         }

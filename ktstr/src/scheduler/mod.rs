@@ -15,7 +15,7 @@ pub use flags::{Flag, Profile, ProfileError};
 pub use map_write::BpfMapWrite;
 pub(crate) use map_write::MapWriteText;
 pub use profiles::{MAX_PROFILES, Profiles};
-pub use run::{EnabledSpan, KernelLine, MapWritten, ProgramRun, SchedulerPart, SchedulerRun};
+pub use run::{EnabledSpan, KernelLine, MapWritten, ProgramRun, Restart, SchedulerPart, SchedulerRun};
 pub use spec::SchedulerSpec;
 
 use crate::assert::Assert;

@@ -38,6 +38,9 @@ pub struct SchedulerRun {
     pub starting_ns: u64,
     /// When it was enabled: several times where its process loads it again by itself.
     pub enabled: Vec<EnabledSpan>,
+    /// Its own process loaded it again, after the kernel had unregistered it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Restart>,
     /// How it ended; `None` when that was not told.
     pub end: Option<SchedulerEnd>,
     /// What that came to.
@@ -91,6 +94,25 @@ pub struct EnabledSpan {
     pub from_ns: u64,
     /// When it was seen that the kernel had disabled it, though nobody asked for it.
     pub disabled_ns: Option<u64>,
+}
+
+/// A scheduler that was unregistered by the kernel, as for a CPU that came or went, and was loaded again by its own process, or
+/// was to be. Between these times the kernel's own scheduler had the tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// When it was seen that the kernel had disabled it.
+    pub disabled_ns: u64,
+    /// When it was seen that it was enabled again; `None` where it was asked to end before.
+    pub enabled_ns: Option<u64>,
+    /// The kernel's words for why, such as `cpu 1 going online, exiting scheduler`; empty where none are known.
+    pub why: String,
+}
+
+impl Restart {
+    /// How long it was not enabled, of the time between these two.
+    pub fn unserved_ns(&self, from_ns: u64, to_ns: u64) -> u64 {
+        self.enabled_ns.map_or(to_ns, |enabled_ns| enabled_ns.min(to_ns)).saturating_sub(self.disabled_ns.max(from_ns))
+    }
 }
 
 /// A timed write into a map.

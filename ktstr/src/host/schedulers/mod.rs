@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod exit;
+mod restarts;
 mod settle;
 
 pub(crate) use exit::{being_disabled, classify};

@@ -1,8 +1,9 @@
 //! What all schedulers of a test came to.
 
 use super::exit::classify;
+use super::restarts;
 use crate::host::observations::Observations;
-use crate::scheduler::SchedulerSpec;
+use crate::scheduler::{SchedulerClass, SchedulerSpec};
 use crate::spec::TestSpec;
 use std::time::Duration;
 
@@ -15,11 +16,15 @@ pub(crate) fn settle(seen: &mut Observations, spec: &TestSpec) {
         seen.scheduler_doubts
             .push(format!("the test binary was started, and the scheduler {name} was not seen enabled"));
     }
+    let body_ns = seen.started_ns.zip(seen.exited.as_ref()).map(|(from_ns, (_, to_ns))| from_ns..*to_ns);
     for run in &mut seen.schedulers {
         let came = classify(run, watchdog);
         seen.scheduler_findings.extend(came.findings);
         seen.scheduler_doubts.extend(came.doubts);
-        (run.exit, run.stderr) = (came.exit, came.stderr);
+        (run.exit, run.stderr, run.restarts) = (came.exit, came.stderr, came.restarts);
+        if run.exit.class == SchedulerClass::Clean {
+            seen.scheduler_doubts.extend(restarts::doubt(run, body_ns.clone()));
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Teller<'_> {
     }
 
     /// What cannot be told.
-    pub(super) fn doubts(&self, class: SchedulerClass) -> Vec<String> {
+    pub(super) fn doubts(&self) -> Vec<String> {
         let run = self.seen.run;
         let mut doubts = Vec::new();
         match &run.end {
@@ -77,26 +77,7 @@ impl Teller<'_> {
                 _ => {}
             },
         }
-        if class == SchedulerClass::Clean {
-            doubts.extend(self.gaps());
-        }
         doubts
-    }
-
-    /// When it was not enabled between two times that it was: what was measured then tells of the kernel's own scheduler.
-    fn gaps(&self) -> Vec<String> {
-        let spans = &self.seen.run.enabled;
-        let pairs = spans.iter().zip(spans.iter().skip(1));
-        let why = self.seen.said.exits.iter().map(|exit| exit.message.as_str()).chain(std::iter::repeat(""));
-        let gap = |((before, after), why): ((&crate::EnabledSpan, &crate::EnabledSpan), &str)| {
-            let from_s = before.disabled_ns.unwrap_or(before.from_ns) as f64 / 1e9;
-            let (to_s, name) = (after.from_ns as f64 / 1e9, &self.seen.run.name);
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            format!(
-                "the kernel unregistered the scheduler {name}{why}, which was not enabled again from {from_s:.3} s to {to_s:.3} s"
-            )
-        };
-        pairs.zip(why).map(gap).collect()
     }
 
     fn rejection(&self) -> String {

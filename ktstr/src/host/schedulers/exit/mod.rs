@@ -7,7 +7,7 @@ mod program;
 mod transcripts;
 
 use crate::host::console::is_splat;
-use crate::scheduler::{SchedulerClass, SchedulerExit, SchedulerRun};
+use crate::scheduler::{EnabledSpan, Restart, SchedulerClass, SchedulerExit, SchedulerRun};
 use crate::verdict::Finding;
 use findings::Teller;
 use kernel::KernelEnd;
@@ -23,6 +23,7 @@ pub(crate) struct Came {
     pub(crate) exit: SchedulerExit,
     /// What its programs said on standard error, without the dump.
     pub(crate) stderr: String,
+    pub(crate) restarts: Vec<Restart>,
     pub(crate) findings: Vec<Finding>,
     /// What cannot be told of it.
     pub(crate) doubts: Vec<String>,
@@ -44,7 +45,8 @@ pub(crate) fn classify(run: &SchedulerRun, watchdog: Option<Duration>) -> Came {
     came.exit = seen.exit(class);
     came.findings.extend(teller.finding(class));
     came.findings.extend(seen.bad_stop().filter(|stop| *stop != class).and_then(|stop| teller.finding(stop)));
-    came.doubts.extend(teller.doubts(class));
+    came.doubts.extend(teller.doubts());
+    came.restarts = seen.restarts();
     came.stderr = seen.said.text;
     came
 }
@@ -62,6 +64,19 @@ impl Seen<'_> {
             Some(SchedulerEnd { cause: EndCause::Asked, .. }) => self.class_when_asked(),
             _ => self.class_by_itself(),
         }
+    }
+
+    /// The times that it was enabled once more, or that its process went on without. Each has an `EXIT:` line of its own, where the program prints these.
+    fn restarts(&self) -> Vec<Restart> {
+        let spans = &self.run.enabled;
+        let next = spans.iter().skip(1).map(|span| Some(span.from_ns)).chain([None]);
+        let words = self.said.exits.iter().map(|exit| exit.message.as_str()).chain(std::iter::repeat(""));
+        let went_on = |enabled_ns: &Option<u64>| enabled_ns.is_some() || self.was_asked();
+        let restart = |((span, enabled_ns), why): ((&EnabledSpan, Option<u64>), &str)| {
+            let disabled_ns = span.disabled_ns.filter(|_| went_on(&enabled_ns))?;
+            Some(Restart { disabled_ns, enabled_ns, why: why.to_owned() })
+        };
+        spans.iter().zip(next).zip(words).filter_map(restart).collect()
     }
 
     /// The kernel's reason where the scheduler did wrong.
@@ -103,6 +118,10 @@ impl Seen<'_> {
         }
     }
 
+    fn was_asked(&self) -> bool {
+        self.run.end.as_ref().is_some_and(|end| end.cause == EndCause::Asked)
+    }
+
     /// It was enabled, and the kernel or its process ended it.
     fn class_by_itself(&self) -> SchedulerClass {
         let status = self.run.end.as_ref().and_then(|end| end.status.as_ref());
@@ -125,7 +144,9 @@ impl Seen<'_> {
         if end.killed {
             return Some(SchedulerClass::Killed);
         }
-        let asked = end.cause == EndCause::Asked && !self.run.enabled.is_empty();
+        // One that was being loaded just then may fail with that.
+        let is_enabled = self.run.enabled.last().is_some_and(|span| span.disabled_ns.is_none());
+        let asked = end.cause == EndCause::Asked && is_enabled;
         let is_bad = match end.status {
             // As a shell says of a program that a signal ended; the signal itself is one that it was sent.
             Some(ExitStatus::Code(code)) => code != 0 && !(128..160).contains(&code),

@@ -195,8 +195,15 @@ fn what_ends_while_it_runs_is_told_apart() {
 }
 
 #[test]
-fn one_that_loads_itself_again_leaves_a_doubt() {
-    let words = ["cpu 1 going online, exiting scheduler", "was not enabled again from 84.804 s to 87.056 s"];
-    check("6.16.12-simple-hotplug.txt", Asked, Class::Clean, "", &words);
-    check("7.3.4-simple-hotplug.txt", Asked, Class::Clean, "", &["from 174.750 s to 175.560 s"]);
+fn restarts_are_told() {
+    let check = |file, disabled_ms, enabled_ms| {
+        check(file, Asked, Class::Clean, "", &[]);
+        let restarts = classify(&run(file, Asked), None).restarts;
+        let [restart] = restarts.as_slice() else { panic!("{restarts:?}") };
+        let enabled_ns = restart.enabled_ns.unwrap();
+        assert_eq!((restart.disabled_ns / 1_000_000, enabled_ns / 1_000_000), (disabled_ms, enabled_ms));
+        assert_eq!(restart.why, "cpu 1 going online, exiting scheduler");
+    };
+    check("6.16.12-simple-hotplug.txt", 84_803, 87_055);
+    check("7.3.4-simple-hotplug.txt", 174_750, 175_560);
 }
