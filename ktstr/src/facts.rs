@@ -42,6 +42,28 @@ pub struct CpuStat {
     pub throttled_us: u64,
 }
 
+/// A stretch in which the scenario's own thread, whose priority is real-time, kept workers from a CPU: the kernel is long
+/// over its list of all CPUs, and an emulated CPU beside many others has its turn seldom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OwnTime {
+    /// The CPU.
+    pub cpu: u32,
+    /// When it began, on the guest's `CLOCK_MONOTONIC`.
+    pub from_ns: u64,
+    /// How long it was.
+    pub length_ns: u64,
+}
+
+impl OwnTime {
+    /// How much of it is on that CPU and within so many nanoseconds from a moment on.
+    pub(crate) fn within(&self, cpu: u32, from_ns: u64, length_ns: u64) -> u64 {
+        let end_ns = |from_ns: u64, length_ns: u64| from_ns.saturating_add(length_ns);
+        let (from, to) =
+            (self.from_ns.max(from_ns), end_ns(self.from_ns, self.length_ns).min(end_ns(from_ns, length_ns)));
+        if self.cpu == cpu { to.saturating_sub(from) } else { 0 }
+    }
+}
+
 /// One CPU in one phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuFacts {

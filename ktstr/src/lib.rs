@@ -38,7 +38,7 @@ pub use assert::{Assert, AssertResult, Checks, PhaseReports};
 pub use ctx::Ctx;
 #[doc(hidden)] // For the command line tools, which choose among tests.
 pub use describe::{DESCRIBE_ENV, Description};
-pub use facts::{CgroupFacts, CpuFacts, CpuStat};
+pub use facts::{CgroupFacts, CpuFacts, CpuStat, OwnTime};
 pub use host::failure::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
 pub use host::{

@@ -104,7 +104,7 @@ fn look(assert: &Assert, wanted: Wanted, reports: &[WorkerReport], phases: &[&Ph
     let mut add = |part: Option<Found>| found.add(part.unwrap_or_default());
     let is = |flag: Option<bool>| (flag == Some(true)).then_some(());
     add(is(assert.not_starved).map(|()| starvation::not_starved(reports)));
-    add(assert.max_gap_ms.map(|limit_ms| starvation::max_gap(limit_ms, reports)));
+    add(assert.max_gap_ms.map(|limit_ms| starvation::max_gap(limit_ms, reports, phases)));
     add(assert.max_spread_pct.map(|limit_pct| match wanted {
         Wanted::Asked => fairness::max_spread(limit_pct, reports),
         Wanted::ByDefault => fairness::max_spread_of_busy(limit_pct, reports),

@@ -1,6 +1,6 @@
 //! What came of the checks.
 
-use crate::facts::{CgroupFacts, CpuFacts};
+use crate::facts::{CgroupFacts, CpuFacts, OwnTime};
 use crate::verdict::{Finding, Window};
 use ktstr_workload::WorkerReport;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct PhaseReports {
     /// Every CPU of the machine.
     #[serde(default)]
     pub cpus: Vec<CpuFacts>,
+    /// When the scenario itself kept workers from a CPU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<OwnTime>,
 }
 
 impl PhaseReports {

@@ -1,6 +1,8 @@
 //! Workers that are not served.
 
 use super::found::{Found, Look, seconds, when, who, whole};
+use crate::assert::PhaseReports;
+use crate::facts::OwnTime;
 use crate::verdict::{Finding, Window};
 use ktstr_workload::WorkerReport;
 
@@ -27,14 +29,17 @@ fn starved(report: &WorkerReport) -> Look {
     Look::Breaks(report.wall_time_ns as f64, finding.within(window))
 }
 
-/// No gap is longer than this. It is charged to the host when it would not be without what the host took from its CPU.
-pub(super) fn max_gap(limit_ms: u64, reports: &[WorkerReport]) -> Found {
-    Found::of("max_gap_ms", "no worker was there", reports.iter().map(|report| gap(report, limit_ms)))
+/// No gap is longer than this, without what the scenario itself took from the worker's CPU. It is charged to the host when it
+/// would not be without what the host took from it.
+pub(super) fn max_gap(limit_ms: u64, reports: &[WorkerReport], phases: &[&PhaseReports]) -> Found {
+    let own: Vec<OwnTime> = phases.iter().flat_map(|phase| &phase.own).copied().collect();
+    Found::of("max_gap_ms", "no worker was there", reports.iter().map(|report| gap(report, limit_ms, &own)))
 }
 
-fn gap(report: &WorkerReport, limit_ms: u64) -> Look {
+fn gap(report: &WorkerReport, limit_ms: u64, own: &[OwnTime]) -> Look {
     let gap = report.longest_gap;
-    let tolerable_ns = limit_ms.saturating_mul(1_000_000);
+    let own_ns: u64 = own.iter().map(|own| own.within(gap.cpu, gap.from_ns, gap.length_ns)).sum();
+    let tolerable_ns = limit_ms.saturating_mul(1_000_000).saturating_add(own_ns);
     if report.wall_time_ns == 0 || report.is_program() {
         return Look::NoData;
     }
@@ -65,7 +70,7 @@ fn account(report: &WorkerReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assert::testing::{expect, worker};
+    use crate::assert::testing::{expect, phase, worker};
     use ktstr_workload::Gap;
 
     #[test]
@@ -86,11 +91,32 @@ mod tests {
             longest_gap: Gap { length_ns, from_ns: 1_500_000_000, cpu: 1 },
             ..worker("a", 0)
         };
-        expect(max_gap(1000, &[gap(1_000_000_000)]), &[]);
+        expect(max_gap(1000, &[gap(1_000_000_000)], &[]), &[]);
         expect(
-            max_gap(1000, &[gap(1_000_000_001), gap(4_000_000_000)]),
+            max_gap(1000, &[gap(1_000_000_001), gap(4_000_000_000)], &[]),
             &["did not run for 4.000 s, from 1.500000 s of guest time on CPU 1 (limit 1000 ms)", "for 1.000 s"],
         );
-        expect(max_gap(1000, &[]), &["? no worker was there"]);
+        expect(max_gap(1000, &[], &[]), &["? no worker was there"]);
+    }
+
+    #[test]
+    fn what_the_scenario_takes_is_not_the_schedulers_fault() {
+        let report = WorkerReport {
+            longest_gap: Gap { length_ns: 1_500_000_000, from_ns: 1_500_000_000, cpu: 1 },
+            ..worker("a", 0)
+        };
+        let check = |cpu, from_ms: u64, length_ms: u64, expected: &[&str]| {
+            let own = vec![OwnTime { cpu, from_ns: from_ms * 1_000_000, length_ns: length_ms * 1_000_000 }];
+            let phase = PhaseReports { own, ..phase([], []) };
+            expect(max_gap(1000, std::slice::from_ref(&report), &[&phase]), expected);
+        };
+        let found: &[&str] = &["did not run for 1.500 s"];
+        check(1, 1600, 500, &[]);
+        check(1, 1600, 499, found);
+        // Half of it before, or behind; another CPU.
+        check(1, 1000, 1000, &[]);
+        check(1, 900, 1000, found);
+        check(1, 2600, 500, found);
+        check(0, 1600, 500, found);
     }
 }

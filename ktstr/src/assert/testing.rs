@@ -52,6 +52,7 @@ pub(super) fn phase(
         reports: reports.into_iter().collect(),
         cgroups: cgroups.into_iter().collect(),
         cpus: Vec::new(),
+        own: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the test binary tells the host, in frames that each are small whatever the test does.
 
 use crate::assert::{AssertResult, PhaseReports};
-use crate::facts::{CgroupFacts, CpuFacts};
+use crate::facts::{CgroupFacts, CpuFacts, OwnTime};
 use crate::stimulus::Stimulus;
 use anyhow::{Result, ensure};
 use ktstr_wire::frames;
@@ -33,6 +33,7 @@ pub(crate) struct PhaseFacts {
     length_ns: u64,
     cgroups: Vec<CgroupFacts>,
     cpus: Vec<CpuFacts>,
+    own: Vec<OwnTime>,
 }
 
 /// What the body came to.
@@ -89,14 +90,14 @@ impl Reporter {
 
 impl From<PhaseReports> for PhaseFacts {
     fn from(phase: PhaseReports) -> Self {
-        let PhaseReports { phase, from_ns, length_ns, reports: _, cgroups, cpus } = phase;
-        Self { phase, from_ns, length_ns, cgroups, cpus }
+        let PhaseReports { phase, from_ns, length_ns, reports: _, cgroups, cpus, own } = phase;
+        Self { phase, from_ns, length_ns, cgroups, cpus, own }
     }
 }
 
 impl From<PhaseFacts> for PhaseReports {
     fn from(facts: PhaseFacts) -> Self {
-        let PhaseFacts { phase, from_ns, length_ns, cgroups, cpus } = facts;
-        Self { phase, from_ns, length_ns, reports: Vec::new(), cgroups, cpus }
+        let PhaseFacts { phase, from_ns, length_ns, cgroups, cpus, own } = facts;
+        Self { phase, from_ns, length_ns, reports: Vec::new(), cgroups, cpus, own }
     }
 }

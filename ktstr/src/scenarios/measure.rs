@@ -1,8 +1,8 @@
 //! What is measured while a step holds, besides what workers measure themselves.
 
 use crate::assert::PhaseReports;
-use crate::facts::{CgroupFacts, CpuFacts, CpuStat};
-use crate::scenarios::priority::in_turns;
+use crate::facts::{CgroupFacts, CpuFacts, CpuStat, OwnTime};
+use crate::scenarios::priority::{in_turns, this_cpu};
 use anyhow::{Context, Result};
 use ktstr_wire::CpuSet;
 use ktstr_workload::{CgroupManager, CpuMax, WorkerReport, monotonic_ns};
@@ -20,6 +20,7 @@ pub(super) struct Measure {
     allowed: BTreeMap<String, CpuSet>,
     /// Idle time of each CPU at the beginning, and at the end.
     idle_ms: [BTreeMap<u32, u64>; 2],
+    own: Vec<OwnTime>,
     steady: bool,
     /// Of workers that were stopped in the phase.
     gone: Vec<WorkerReport>,
@@ -35,6 +36,7 @@ impl Measure {
             stats: BTreeMap::new(),
             allowed: BTreeMap::new(),
             idle_ms: Default::default(),
+            own: Vec::new(),
             steady: true,
             gone: Vec::new(),
         };
@@ -49,15 +51,23 @@ impl Measure {
     /// The phase begins. Idle time is looked at within it: what is before and after would be taken for the scheduler's fault.
     pub(super) fn start(&mut self) -> Result<()> {
         self.from_ns = monotonic_ns();
-        self.idle_ms[0] = idle_ms_now()?;
+        self.idle_ms[0] = self.idle_ms_now()?;
         Ok(())
     }
 
     /// The phase ends.
     pub(super) fn stop(&mut self) -> Result<()> {
-        self.idle_ms[1] = idle_ms_now()?;
+        self.idle_ms[1] = self.idle_ms_now()?;
         self.length_ns = monotonic_ns().saturating_sub(self.from_ns);
         Ok(())
+    }
+
+    /// Books the time of the look, which is one system call and so cannot be shared out among CPUs.
+    fn idle_ms_now(&mut self) -> Result<BTreeMap<u32, u64>> {
+        let (cpu, from_ns) = (this_cpu(), monotonic_ns());
+        let text = std::fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+        self.own.push(OwnTime { cpu, from_ns, length_ns: monotonic_ns().saturating_sub(from_ns) });
+        Ok(idle_ms(&text, ticks_per_second()))
     }
 
     /// Workers are gone.
@@ -99,6 +109,7 @@ impl Measure {
             reports: self.gone,
             cgroups: facts,
             cpus,
+            own: self.own,
         })
     }
 
@@ -167,11 +178,6 @@ fn max(text: &str) -> Result<Option<CpuMax>> {
     }
     let number = |text: &str| text.parse().with_context(|| format!("{text:?} is no number"));
     Ok(Some(CpuMax { quota_us: number(quota)?, period_us: number(period)? }))
-}
-
-fn idle_ms_now() -> Result<BTreeMap<u32, u64>> {
-    let text = std::fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
-    Ok(idle_ms(&text, ticks_per_second()))
 }
 
 fn ticks_per_second() -> u64 {

@@ -33,11 +33,16 @@ pub(super) fn in_turns<T>(part: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Goes to the next CPU that is online, and may use all of them as before; whether there is another one.
-fn move_on() -> bool {
+/// The CPU that this thread is on, where the kernel leaves it while its priority is real-time.
+pub(super) fn this_cpu() -> u32 {
     // SAFETY: no arguments.
     let here = unsafe { libc::sched_getcpu() };
-    let here = usize::try_from(here).unwrap_or_default();
+    u32::try_from(here).unwrap_or_default()
+}
+
+/// Goes to the next CPU that is online, and may use all of them as before; whether there is another one.
+fn move_on() -> bool {
+    let here = this_cpu() as usize;
     let moved = (here + 1..there_are()).chain(0..here).any(|cpu| Mask::of(cpu).set().is_ok());
     let _ = Mask::ALL.set();
     moved
