@@ -6,12 +6,13 @@ use crate::pipe::{Piece, Pipe};
 use anyhow::{Context, Result, anyhow, bail};
 use ktstr_wire::frames;
 use ktstr_wire::message::{MAX_REPORT_BYTES, REPORT_FD_ENV};
-use ktstr_wire::{ExitStatus, GuestMessage, Run, Stream};
+use ktstr_wire::{ExitStatus, GuestMessage, Run, Stream, Streams};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// The program, from its start on.
@@ -44,6 +45,10 @@ impl Program {
         command.args(args).env_clear().envs(order.env.iter().map(|(key, value)| (key, value)));
         command.env(REPORT_FD_ENV, report_in.as_raw_fd().to_string()).envs(env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(&order.dir);
+        if !matches!(order.streams, Streams::Terminal(_)) {
+            // With a terminal it is the first of a session, and so of a group.
+            command.process_group(0);
+        }
         let mut input = Input::prepare(order.streams, &mut command)?;
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         drop((report_in, handed));
@@ -120,10 +125,11 @@ impl Program {
         }
     }
 
-    /// Kills it. Those that it started live on.
+    /// Kills it, and those of its group that it started: beside busy ones it may get no CPU to end on, under a scheduler that
+    /// is broken.
     pub(crate) fn kill(&self) {
-        // Failing means that it is gone.
-        let _ = self.pidfd.as_ref().map(|_| kill_process(self.pid, Signal::KILL));
+        // Failing means that they are gone.
+        let _ = self.pidfd.as_ref().map(|_| kill_process_group(self.pid, Signal::KILL));
     }
 
     /// Forwards the rest, once every process is gone.
