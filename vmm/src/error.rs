@@ -60,6 +60,9 @@ pub enum Error {
     /// There is no stop point.
     #[error(transparent)]
     Stop(#[from] crate::stops::Error),
+    /// There is no snapshot, or no machine of one.
+    #[error(transparent)]
+    Snapshot(#[from] crate::snapshot::Error),
     /// The QEMU backend.
     #[error(transparent)]
     Qemu(#[from] qemu::Error),

@@ -44,6 +44,16 @@ pub(crate) trait Machine: Send {
     /// Lets the vCPUs run.
     fn start(&mut self) -> Result<(), Error>;
 
+    /// As [`crate::Vm::freeze`], of a machine that runs.
+    fn freeze(&mut self) -> Result<bool, Error>;
+
+    /// All of a frozen machine but its RAM and what the guest has written to its ports, for a machine of the same
+    /// configuration to go on from.
+    fn save(&mut self) -> Result<Vec<u8>, Error>;
+
+    /// Lets a frozen machine go on.
+    fn resume(&mut self) -> Result<(), Error>;
+
     /// As [`crate::Vm::type_into_console`].
     fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), Error>;
 

@@ -4,7 +4,8 @@ use crate::error::Error;
 use crate::layout::{NodeRange, RamLayout, Range, node_ranges};
 use crate::memfd;
 use crate::placement::{Part, Plan, Report, bind_memory};
-use crate::private_pages::{self, PrivatePages};
+use crate::private_pages::{self, HUGE_BYTES, PrivatePages};
+use crate::snapshot;
 use ktstr_wire::{MappedRegion, Node, Region};
 use std::fs::File;
 use std::io;
@@ -35,7 +36,7 @@ pub struct GuestRam {
 #[derive(Debug)]
 struct Mapped {
     memory: GuestMemoryMmap,
-    _pages: Vec<PrivatePages>,
+    pages: Vec<PrivatePages>,
 }
 
 impl GuestRam {
@@ -74,6 +75,32 @@ impl GuestRam {
         let mapped = placed_pages(&ranges, plan, report).and_then(|pages| map_private(&ranges, pages));
         let mapped = Arc::new(mapped.map_err(|source| Error::HostMemory { bytes, source })?);
         Ok(Self { layout, node_bytes, files: Vec::new(), mapped })
+    }
+
+    /// RAM of this layout with what is in the file of a snapshot. Private RAM shares the file's pages until they are written
+    /// to; where there are none it is as that of [`GuestRam::new`].
+    ///
+    /// # Errors
+    /// [`Error::HostMemory`].
+    pub(crate) fn forked(layout: RamLayout, nodes: &[Node], backing: Backing, snapshot: &File) -> Result<Self, Error> {
+        let this = Self::new(layout, nodes, backing)?;
+        let ranges = node_ranges(&this.layout, &this.node_bytes);
+        let filled = match backing {
+            Backing::Private => share(snapshot, &ranges, &this.mapped.pages),
+            Backing::SharedFiles => snapshot::copy_into_files(snapshot, &this.node_bytes, &this.files),
+        };
+        let host_memory = |source| Error::HostMemory { bytes: this.node_bytes.iter().sum(), source };
+        filled.map_err(host_memory)?;
+        Ok(this)
+    }
+
+    /// Copies RAM from the file of a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::HostMemory`].
+    pub(crate) fn fill(&self, snapshot: &File) -> Result<(), Error> {
+        let filled = snapshot::copy_into_memory(snapshot, &node_ranges(&self.layout, &self.node_bytes), self.mapped());
+        filled.map_err(|source| Error::HostMemory { bytes: self.node_bytes.iter().sum(), source })
     }
 
     /// Where it lies.
@@ -155,7 +182,7 @@ fn map_files(nodes: &[NodeRange], files: &[Arc<File>]) -> io::Result<Mapped> {
         (GuestAddress(range.gpa), range.bytes as usize, file)
     });
     let memory = GuestMemoryMmap::from_ranges_with_files(ranges.collect::<Vec<_>>()).map_err(other)?;
-    Ok(Mapped { memory, _pages: Vec::new() })
+    Ok(Mapped { memory, pages: Vec::new() })
 }
 
 fn map_private(ranges: &[NodeRange], all_pages: Vec<PrivatePages>) -> io::Result<Mapped> {
@@ -169,11 +196,24 @@ fn map_private(ranges: &[NodeRange], all_pages: Vec<PrivatePages>) -> io::Result
         let region = GuestRegionMmap::new(region.map_err(other)?, GuestAddress(range.gpa));
         regions.push(region.ok_or(io::ErrorKind::AddrNotAvailable)?);
     }
-    Ok(Mapped { memory: GuestMemoryMmap::from_regions(regions).map_err(other)?, _pages: all_pages })
+    Ok(Mapped { memory: GuestMemoryMmap::from_regions(regions).map_err(other)?, pages: all_pages })
 }
 
 fn map_small_or_transparent(ranges: &[NodeRange]) -> io::Result<Vec<PrivatePages>> {
     ranges.iter().map(|node| PrivatePages::map(node.range.bytes as usize)).collect()
+}
+
+/// Maps the huge pages in which a snapshot's file has data over those of RAM, each node's range behind those before it.
+fn share(snapshot: &File, ranges: &[NodeRange], all_pages: &[PrivatePages]) -> io::Result<()> {
+    let mut start = 0;
+    for (NodeRange { range, .. }, pages) in ranges.iter().zip(all_pages) {
+        let end = start + range.bytes;
+        for (offset, bytes) in snapshot::data_blocks(snapshot, start, end, HUGE_BYTES as u64)? {
+            pages.share((offset - start) as usize, snapshot, offset, bytes as usize)?;
+        }
+        start = end;
+    }
+    Ok(())
 }
 
 fn placed_pages(ranges: &[NodeRange], plan: &Plan, report: &mut Report) -> io::Result<Vec<PrivatePages>> {

@@ -81,6 +81,25 @@ impl PrivatePages {
         Ok(pages)
     }
 
+    /// Puts the pages of a file in the place of those from `at` on. What is written there stays in this mapping, and what is
+    /// not takes no memory but the file's. The file must not become shorter as long as this lives.
+    ///
+    /// # Errors
+    /// What the host's kernel returned.
+    pub(crate) fn share(&self, at: usize, file: &File, offset: u64, bytes: usize) -> io::Result<()> {
+        if at.checked_add(bytes).is_none_or(|end| end > self.bytes) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: the range was just found to be in this value's own mapping, whose content is not used yet.
+        let shared = unsafe {
+            let start = self.start.as_ptr().add(at).cast();
+            let flags = FLAGS | libc::MAP_FIXED;
+            let mapped = libc::mmap(start, bytes, PROTECTION, flags, file.as_raw_fd(), offset as libc::off_t);
+            mapped != libc::MAP_FAILED && libc::madvise(start, bytes, libc::MADV_DONTFORK) == 0
+        };
+        if shared { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// Takes all pages now: what the host lacks is an error here and would be a signal later.
     ///
     /// # Errors

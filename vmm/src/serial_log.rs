@@ -2,7 +2,7 @@
 
 use crate::memfd;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
@@ -32,6 +32,16 @@ impl SerialLog {
     /// As [`memfd::create`].
     pub(crate) fn new(name: &std::ffi::CStr) -> io::Result<Self> {
         Ok(Self { file: memfd::create(name)?, read_bytes: 0, given_back_bytes: 0, skipped_bytes: 0 })
+    }
+
+    /// A log in which the guest has written this already.
+    ///
+    /// # Errors
+    /// As [`SerialLog::new`], and what writing returns.
+    pub(crate) fn with(name: &std::ffi::CStr, bytes: &[u8]) -> io::Result<Self> {
+        let log = Self::new(name)?;
+        log.writer()?.write_all(bytes)?;
+        Ok(log)
     }
 
     /// A descriptor to append to, for the device.
@@ -64,6 +74,19 @@ impl SerialLog {
         Ok(bytes)
     }
 
+    /// All that has been written so far, read or not; `None` when the memory of some of it has been given back.
+    ///
+    /// # Errors
+    /// What reading returns.
+    pub(crate) fn so_far(&self) -> io::Result<Option<Vec<u8>>> {
+        if self.given_back_bytes > 0 {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; self.file.metadata()?.len() as usize];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(Some(bytes))
+    }
+
     /// Bytes that nobody will read, because the guest wrote faster than the host read.
     pub fn skipped_bytes(&self) -> u64 {
         self.skipped_bytes
@@ -86,7 +109,6 @@ impl SerialLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
@@ -98,6 +120,20 @@ mod tests {
         assert_eq!(log.read_new().unwrap(), b"one");
         writer.write_all(b"two").unwrap();
         assert_eq!(log.read_new().unwrap(), b"two");
+    }
+
+    #[test]
+    fn what_was_read_is_kept_until_it_is_much() {
+        let mut log = SerialLog::new(c"test").unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.write_all(b"one").unwrap();
+        log.read_new().unwrap();
+        writer.write_all(b"two").unwrap();
+        assert_eq!(log.so_far().unwrap().unwrap(), b"onetwo");
+        assert_eq!(log.read_new().unwrap(), b"two");
+        writer.write_all(&vec![b'x'; GIVE_BACK_BYTES as usize]).unwrap();
+        log.read_new().unwrap();
+        assert_eq!(log.so_far().unwrap(), None);
     }
 
     #[test]

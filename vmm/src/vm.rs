@@ -5,12 +5,18 @@ use crate::config::VmConfig;
 use crate::error::Error;
 use crate::machine::{Exit, Machine, VcpuClock};
 use crate::memory::{Backing, GuestRam, RamRegion};
-use crate::placement::Report;
+use crate::placement::{Plan, Report};
 use crate::serial_log::SerialLog;
+use crate::snapshot::{self, Snapshot};
 use crate::stops::{self, Callback, Hit, Hook, Read};
 use crate::{kvm, qemu};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The ports, in errors.
+const CONSOLE: &str = "COM1";
+const CONTROL: &str = "COM2";
 
 /// A machine. Its memory can be written before [`Vm::start`]; dropping it stops the guest and leaves nothing behind.
 pub struct Vm {
@@ -22,6 +28,7 @@ pub struct Vm {
     placement: Option<Report>,
     kernel: PathBuf,
     has_started: bool,
+    is_frozen: bool,
 }
 
 impl Vm {
@@ -30,27 +37,37 @@ impl Vm {
     /// # Errors
     /// Why it cannot be made.
     pub fn new(config: &VmConfig) -> Result<Self, Error> {
+        Self::make(config, None)
+    }
+
+    /// Makes a machine that goes on from a snapshot, without letting it run. It has the memory that the other had, which can
+    /// be written before [`Vm::start`], and what that had written to its ports is read first. Under KVM it shares what it
+    /// does not change of its memory with the snapshot's file and so with all that were made of it.
+    ///
+    /// # Errors
+    /// Why it cannot be made; the snapshot is of another machine than `config` describes, or of another host.
+    pub fn fork(config: &VmConfig, snapshot: &Snapshot) -> Result<Self, Error> {
+        Self::make(config, Some(snapshot))
+    }
+
+    fn make(config: &VmConfig, from: Option<&Snapshot>) -> Result<Self, Error> {
         config.validate()?;
-        let serial_log = |name, port| SerialLog::new(name).map_err(|source| Error::SerialLog { port, source });
         let mut placement = config.placement.as_ref().map(|plan| plan.report.clone());
         let mut placing = config.placement.as_ref().zip(placement.as_mut());
-        let (layout, nodes) = (config.ram_layout()?, &config.machine.nodes);
-        let ram = match (config.accel, &mut placing) {
-            (Chosen::Kvm, Some((plan, report))) => GuestRam::placed(layout, nodes, plan, report)?,
-            (Chosen::Kvm, None) => GuestRam::new(layout, nodes, Backing::Private)?,
-            (Chosen::Tcg, _) => GuestRam::new(layout, nodes, Backing::SharedFiles)?,
-        };
-        let console = serial_log(c"ktstr-com1", "COM1")?;
-        let control = serial_log(c"ktstr-com2", "COM2")?;
+        let ram = make_ram(config, from, &mut placing)?;
+        let [console, control] = from.map_or([&[][..]; 2], Snapshot::logs);
+        let console = SerialLog::with(c"ktstr-com1", console).map_err(cannot_log(CONSOLE))?;
+        let control = SerialLog::with(c"ktstr-com2", control).map_err(cannot_log(CONTROL))?;
+        let from = from.map(Snapshot::state);
         let machine: Box<dyn Machine> = match config.accel {
-            Chosen::Kvm => Box::new(kvm::KvmMachine::new(config, &ram, &console, &control, placing)?),
-            Chosen::Tcg => Box::new(qemu::QemuMachine::new(config, &ram, &console, &control)?),
+            Chosen::Kvm => Box::new(kvm::KvmMachine::new(config, &ram, &console, &control, placing, from)?),
+            Chosen::Tcg => Box::new(qemu::QemuMachine::new(config, &ram, &console, &control, from)?),
         };
         if config.accel == Chosen::Tcg {
             placement = placement.map(|_| Report::none("all vCPUs take turns on one thread of an emulator"));
         }
         let kernel = config.kernel.clone();
-        Ok(Self { machine, ram, console, control, placement, kernel, has_started: false })
+        Ok(Self { machine, ram, console, control, placement, kernel, has_started: false, is_frozen: false })
     }
 
     /// Calls back each time before a vCPU executes the kernel's instruction at this guest-virtual address, as its ELF file
@@ -108,6 +125,52 @@ impl Vm {
         self.machine.start()
     }
 
+    /// Makes all vCPUs stand still, and guest time with them, until [`Vm::resume`]. False: the guest has not come to where
+    /// that can be done; it runs on, and this is to be called again.
+    ///
+    /// # Errors
+    /// Why it cannot be done: the machine does not run, or is over, or the backend cannot.
+    pub fn freeze(&mut self) -> Result<bool, Error> {
+        const ACTION: &str = "freeze a machine";
+        if !self.has_started {
+            return Err(out_of_turn(ACTION, "has not been started"));
+        }
+        if let Some(exit) = self.machine.exit() {
+            return Err(out_of_turn(ACTION, &format!("is over: {exit:?}")));
+        }
+        self.is_frozen = self.is_frozen || self.machine.freeze()?;
+        Ok(self.is_frozen)
+    }
+
+    /// Saves a frozen machine as the files of a [`Snapshot`] in a directory that has none of them. The identity says in all
+    /// that matters what machine it is of; [`Snapshot::open`] compares it.
+    ///
+    /// The directory is a snapshot when this returns, and may then be renamed. One in which this failed is to be removed.
+    ///
+    /// # Errors
+    /// [`snapshot::Error`], and why the backend cannot.
+    pub fn save(&mut self, dir: &Path, identity: &str) -> Result<(), Error> {
+        if !self.is_frozen {
+            return Err(out_of_turn("save a machine", "is not frozen"));
+        }
+        let state = self.machine.save()?;
+        let (console, control) = (all_of(&self.console, CONSOLE)?, all_of(&self.control, CONTROL)?);
+        Ok(snapshot::save(dir, identity, &self.ram, &state, [&console, &control])?)
+    }
+
+    /// Lets a frozen machine go on.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        if !self.is_frozen {
+            return Err(out_of_turn("let a machine go on", "is not frozen"));
+        }
+        self.machine.resume()?;
+        self.is_frozen = false;
+        Ok(())
+    }
+
     /// What the machine has of performance mode, if it was made with a plan for it.
     pub fn placement(&self) -> Option<&Report> {
         self.placement.as_ref()
@@ -136,7 +199,7 @@ impl Vm {
     /// # Errors
     /// [`Error::SerialLog`].
     pub fn read_console(&mut self) -> Result<Vec<u8>, Error> {
-        self.console.read_new().map_err(|source| Error::SerialLog { port: "COM1", source })
+        self.console.read_new().map_err(cannot_log(CONSOLE))
     }
 
     /// What the guest wrote to the control channel (COM2) since the last call, as [`SerialLog::read_new`] gives it.
@@ -144,7 +207,7 @@ impl Vm {
     /// # Errors
     /// [`Error::SerialLog`].
     pub fn read_control(&mut self) -> Result<Vec<u8>, Error> {
-        self.control.read_new().map_err(|source| Error::SerialLog { port: "COM2", source })
+        self.control.read_new().map_err(cannot_log(CONTROL))
     }
 
     /// Bytes on the console and on the control channel that nobody will read ([`SerialLog::skipped_bytes`]).
@@ -208,4 +271,38 @@ impl Vm {
     pub fn stop(&mut self) -> Result<(), Error> {
         self.machine.stop()
     }
+}
+
+fn make_ram(
+    config: &VmConfig,
+    from: Option<&Snapshot>,
+    placing: &mut Option<(&Plan, &mut Report)>,
+) -> Result<GuestRam, Error> {
+    let (layout, nodes) = (config.ram_layout()?, &config.machine.nodes);
+    let file = from.map(|snapshot| snapshot.ram(config.machine.memory_bytes())).transpose()?;
+    let backing = match config.accel {
+        Chosen::Kvm => Backing::Private,
+        Chosen::Tcg => Backing::SharedFiles,
+    };
+    match (placing, file) {
+        (Some((plan, report)), file) if config.accel == Chosen::Kvm => {
+            let ram = GuestRam::placed(layout, nodes, plan, report)?;
+            file.map_or(Ok(()), |file| ram.fill(file))?;
+            Ok(ram)
+        }
+        (_, Some(file)) => GuestRam::forked(layout, nodes, backing, file),
+        (_, None) => GuestRam::new(layout, nodes, backing),
+    }
+}
+
+fn cannot_log(port: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::SerialLog { port, source }
+}
+
+fn all_of(log: &SerialLog, port: &'static str) -> Result<Vec<u8>, Error> {
+    Ok(log.so_far().map_err(cannot_log(port))?.ok_or(snapshot::Error::LogGone { port })?)
+}
+
+fn out_of_turn(action: &'static str, state: &str) -> Error {
+    snapshot::Error::State { action, state: state.to_owned() }.into()
 }

@@ -115,6 +115,9 @@ pub enum Error {
         /// What each does by the host's kernel.
         states: String,
     },
+    /// It has no snapshots.
+    #[error("machines under KVM have no snapshots yet: boot each one")]
+    NoSnapshots,
     /// The guest could not be put into memory.
     #[error(transparent)]
     Boot(#[from] boot::Error),

@@ -55,7 +55,11 @@ impl KvmMachine {
         console: &SerialLog,
         control: &SerialLog,
         placing: Option<(&Plan, &mut Report)>,
+        from: Option<&[u8]>,
     ) -> Result<Self, crate::Error> {
+        if from.is_some() {
+            return Err(Error::NoSnapshots.into());
+        }
         let topology = config.machine.topology;
         let (kvm, supported, ids) = host_for(topology)?;
         let cmdline = crate::cmdline::build(config, &kernel_words(&ids, shares(&ids, host_cpus::usable().len())))?;
@@ -112,6 +116,18 @@ impl Machine for KvmMachine {
     fn start(&mut self) -> Result<(), crate::Error> {
         self.threads.start(std::mem::take(&mut self.hooks));
         Ok(())
+    }
+
+    fn freeze(&mut self) -> Result<bool, crate::Error> {
+        Err(Error::NoSnapshots.into())
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, crate::Error> {
+        Err(Error::NoSnapshots.into())
+    }
+
+    fn resume(&mut self) -> Result<(), crate::Error> {
+        Err(Error::NoSnapshots.into())
     }
 
     fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {

@@ -117,6 +117,9 @@ pub enum Error {
         /// What came back.
         source: io::Error,
     },
+    /// It has no snapshots.
+    #[error("software emulation has no snapshots yet: boot each machine, or use KVM (KTSTR_ACCEL=kvm)")]
+    NoSnapshots,
     /// Nothing can be typed.
     #[error("cannot {action} the guest's console: {source}")]
     Input {
@@ -149,7 +152,11 @@ impl QemuMachine {
         ram: &GuestRam,
         console: &SerialLog,
         control: &SerialLog,
+        from: Option<&[u8]>,
     ) -> Result<Self, crate::Error> {
+        if from.is_some() {
+            return Err(Error::NoSnapshots.into());
+        }
         let qemu = Qemu::find()?;
         let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =
@@ -198,6 +205,18 @@ impl Machine for QemuMachine {
     fn start(&mut self) -> Result<(), crate::Error> {
         self.stops.start(&self.ram).map_err(Error::Stops)?;
         Ok(self.process.cont()?)
+    }
+
+    fn freeze(&mut self) -> Result<bool, crate::Error> {
+        Err(Error::NoSnapshots.into())
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, crate::Error> {
+        Err(Error::NoSnapshots.into())
+    }
+
+    fn resume(&mut self) -> Result<(), crate::Error> {
+        Err(Error::NoSnapshots.into())
     }
 
     fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {
