@@ -59,6 +59,10 @@ unsafe extern "C" {
         data: *mut c_void,
     );
     pub(crate) fn qemu_plugin_tb_get_insn(block: *const Block, index: usize) -> *mut Instruction;
+    pub(crate) fn qemu_plugin_insn_size(instruction: *const Instruction) -> usize;
+    /// Since 9.1 the bytes are copied, and their number returned; before, QEMU takes one argument and returns a pointer to them.
+    fn qemu_plugin_insn_data(instruction: *const Instruction, into: *mut u8, count: usize) -> usize;
+    pub(crate) fn usleep(microseconds: c_uint) -> c_int;
     pub(crate) fn qemu_plugin_insn_vaddr(instruction: *const Instruction) -> u64;
     pub(crate) fn qemu_plugin_register_vcpu_insn_exec_cb(
         instruction: *mut Instruction,
@@ -82,4 +86,20 @@ pub(crate) unsafe fn map_shared(fd: c_int, bytes: usize) -> *mut c_void {
     // SAFETY: as the caller promises.
     let mapped = unsafe { mmap(core::ptr::null_mut(), bytes, READ_AND_WRITE, SHARED, fd, 0) };
     if mapped.addr() == usize::MAX { core::ptr::null_mut() } else { mapped }
+}
+
+/// The bytes of an instruction that has eight.
+///
+/// # Safety
+/// The instruction is of a block that is being translated, and has as many.
+pub(crate) unsafe fn bytes_of(instruction: *const Instruction) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    // SAFETY: as the caller promises; no pointer is that small.
+    unsafe {
+        let result = qemu_plugin_insn_data(instruction, bytes.as_mut_ptr(), bytes.len());
+        if result > bytes.len() {
+            bytes = core::ptr::with_exposed_provenance::<[u8; 8]>(result).read_unaligned();
+        }
+    }
+    bytes
 }

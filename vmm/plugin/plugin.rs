@@ -1,4 +1,5 @@
-//! A plugin for QEMU: fair turns for vCPUs, values that the kernel finds instead of measuring them, and stop points.
+//! A plugin for QEMU: fair turns for vCPUs, values that the kernel finds instead of measuring them, stop points, and the
+//! moment at which a machine is saved.
 //!
 //! The crate's build script compiles this without the standard library into a shared object of a few kilobytes.
 
@@ -6,6 +7,7 @@
 
 mod api;
 mod arguments;
+mod freeze;
 #[cfg(ktstr_plugin)]
 #[path = "../src/qemu/stops/layout.rs"]
 mod layout;
@@ -70,6 +72,7 @@ extern "C" fn on_translation(block: *mut Block, _data: *mut c_void) {
         turns::on_translation(block);
         stores::on_translation(block);
         stops::on_translation(block, interface());
+        freeze::on_translation(block);
     }
 }
 

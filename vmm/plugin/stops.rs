@@ -4,6 +4,7 @@
 
 use super::api::{self, Block, CpuState};
 use super::arguments::Arguments;
+use super::freeze;
 use super::layout::{
     BASE_NONE, BASE_VALUE, Counts, Hit, Hook, NOT_COUNTED, REGISTERS, Read, SLOTS, Shared, VALUE_WORDS,
 };
@@ -40,12 +41,18 @@ pub(crate) fn install(arguments: &Arguments) {
     if shared.is_null() {
         return;
     }
-    if qemu::find() {
+    if qemu::find() && freeze::find() {
         SHARED.store(shared, Relaxed);
     } else {
         // SAFETY: mapped above.
         unsafe { &(*shared).counts.refused }.store(1, Relaxed);
     }
+}
+
+/// What the harness and the plugin tell each other, where there is everything that it takes.
+pub(crate) fn counts() -> Option<&'static Counts> {
+    // SAFETY: the mapping stays, and its first part are atomics.
+    unsafe { SHARED.load(Relaxed).as_ref().map(|shared| &shared.counts) }
 }
 
 /// Asks to be called before each instruction of the block that is at a stop point.

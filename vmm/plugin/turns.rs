@@ -58,6 +58,11 @@ pub(crate) unsafe fn on_translation(block: *mut Block) {
     }
 }
 
+/// The next block begins a turn.
+pub(crate) fn begin_anew() {
+    VCPU.store(c_uint::MAX, Relaxed);
+}
+
 /// A block is about to run. Nothing but the guest's own instructions counts, so that a run stays a function of its inputs.
 extern "C" fn on_execution(vcpu: c_uint, instructions: *mut c_void) {
     if VCPU.load(Relaxed) != vcpu {

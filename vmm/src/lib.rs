@@ -16,6 +16,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host_cpus;
+mod identity;
 pub mod kvm;
 pub mod layout;
 mod machine;

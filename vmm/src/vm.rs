@@ -125,18 +125,23 @@ impl Vm {
         self.machine.start()
     }
 
+    /// Has the machine stop by itself when the guest executes [`ktstr_wire::MARK`], always at the same instruction, which
+    /// [`Vm::freeze`] then tells; before [`Vm::start`]. False: it goes on there, and is frozen at any moment or never.
+    pub fn stop_at_mark(&mut self) -> bool {
+        self.machine.stop_at_mark()
+    }
+
     /// Makes all vCPUs stand still, and guest time with them, until [`Vm::resume`]. False: the guest has not come to where
-    /// that can be done; it runs on, and this is to be called again.
+    /// that can be done; it runs on, and this is to be called again, unless [`Vm::exit`] says that it is over.
     ///
     /// # Errors
-    /// Why it cannot be done: the machine does not run, or is over, or the backend cannot.
+    /// Why it cannot be done: the machine does not run, or the backend cannot.
     pub fn freeze(&mut self) -> Result<bool, Error> {
-        const ACTION: &str = "freeze a machine";
         if !self.has_started {
-            return Err(out_of_turn(ACTION, "has not been started"));
+            return Err(out_of_turn("freeze a machine", "has not been started"));
         }
-        if let Some(exit) = self.machine.exit() {
-            return Err(out_of_turn(ACTION, &format!("is over: {exit:?}")));
+        if self.machine.exit().is_some() {
+            return Ok(false);
         }
         self.is_frozen = self.is_frozen || self.machine.freeze()?;
         Ok(self.is_frozen)

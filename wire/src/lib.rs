@@ -9,6 +9,7 @@ mod cpu_set;
 pub mod dump;
 pub mod frames;
 pub mod machine;
+mod mark;
 pub mod message;
 pub mod region;
 mod report;
@@ -20,6 +21,7 @@ pub mod trace;
 
 pub use cpu_set::{CpuSet, CpuSetError};
 pub use machine::{Machine, Node};
+pub use mark::MARK;
 pub use message::{ExitStatus, GuestMessage, Hello, HostMessage, Run, Stream, Streams, Symbol, WindowSize};
 pub use region::{MappedRegion, Region};
 pub use report::{CpuFact, CpuValue, MachineReport, NodeReport};
@@ -27,7 +29,7 @@ pub use reserved::Reserved;
 pub use topology::Topology;
 
 /// Version of everything in this crate. An agent of another version is refused at `Hello`.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// CRC-32 (IEEE 802.3) over `bytes`, which guards the frames of the control channel.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {

@@ -158,6 +158,17 @@ impl Machine for KvmMachine {
     }
 }
 
+/// What [`VmConfig::identity`] has of this backend.
+pub(crate) fn identity(config: &VmConfig) -> Result<String, crate::Error> {
+    let (_, supported, ids) = host_for(config.machine.topology)?;
+    let cmdline = crate::cmdline::build(config, &kernel_words(&ids, shares(&ids, host_cpus::usable().len())))?;
+    // That of one vCPU: what KVM says of the host's has the number of the CPU that was asked.
+    let boot_cpu = CpuIdTemplate::new(&supported, config.machine.topology).for_cpu(0);
+    let cpu = blake3::hash(format!("{boot_cpu:?}").as_bytes());
+    let host = std::fs::read_to_string("/proc/version").unwrap_or_default();
+    Ok(format!("kvm, CPU {cpu}, placed {}\n{host}{cmdline}", config.placement.is_some()))
+}
+
 /// Checks that the host's KVM and processor can give a guest this topology.
 ///
 /// # Errors

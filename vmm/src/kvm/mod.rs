@@ -26,5 +26,5 @@ mod vcpu;
 pub use boot::Error as BootError;
 pub use devices::Error as DeviceError;
 pub use error::Error;
-pub(crate) use machine::{KvmMachine, check};
+pub(crate) use machine::{KvmMachine, check, identity};
 pub use probe::probe;

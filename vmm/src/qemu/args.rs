@@ -36,6 +36,8 @@ pub struct Files<'a> {
     pub plugin: Option<RawFd>,
     /// What the plugin tells of stop points.
     pub stops: RawFd,
+    /// Whether the machine is made of what another was.
+    pub waits_for_state: bool,
 }
 
 impl Files<'_> {
@@ -73,12 +75,10 @@ pub(super) fn timers(config: &VmConfig) -> Option<KernelTimers> {
     config.timers.filter(|_| config.pace == Pace::Instructions)
 }
 
-/// The whole command line, without the program. QMP is on the descriptor that [`super::process`] adds.
+/// The whole command line, without the program and what [`super::process`] adds.
 pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &str) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     let mut add = |option: &str, value: String| words.extend([option.into(), value.into()]);
-    // For people who look at the process list; the guest does not see it.
-    add("-name", format!("ktstr-{},debug-threads=on", std::process::id()));
     add("-accel", "tcg,thread=single".to_owned());
     match config.pace {
         Pace::Instructions => {
@@ -104,12 +104,15 @@ pub fn build(version: Version, config: &VmConfig, files: &Files<'_>, cmdline: &s
         add("-numa", option);
     }
     for (port, fd) in [(COM1, files.console), ("com2", files.control)] {
-        add("-chardev", format!("file,id={port},path=/proc/self/fd/{fd}"));
+        add("-chardev", format!("file,id={port},path=/proc/self/fd/{fd},append=on"));
         add("-serial", format!("chardev:{port}"));
     }
     add("-kernel", config.kernel.display().to_string());
     add("-initrd", config.initramfs.display().to_string());
     add("-append", cmdline.to_owned());
+    if files.waits_for_state {
+        add("-incoming", "defer".to_owned());
+    }
     add("-display", "none".to_owned());
     words.extend(["-nodefaults", "-no-user-config", "-no-reboot", "-S"].map(OsString::from));
     words
@@ -124,10 +127,11 @@ fn machine(machine: &Machine) -> String {
     format!("pc,max-ram-below-4g={LOW_RAM_MAX_END},usb=off,vmport=off,hpet=off{memory}")
 }
 
-/// The vendor decides how caches are described: with Intel's leaf 4 every socket has an L3 of its own. String
+/// The vendor decides how caches are described: with Intel's leaf 4 every socket has an L3 of its own. Random numbers of the
+/// processor would be others in each process of QEMU's, and so in each machine that goes on from the same state. String
 /// instructions are emulated a byte or a word at a time, so the kernel had better not think that the byte ones are fast.
 fn cpu(_version: Version) -> String {
-    "max,vendor=GenuineIntel,-erms,-fsrm".to_owned()
+    "max,vendor=GenuineIntel,-erms,-fsrm,-rdrand,-rdseed".to_owned()
 }
 
 /// One socket per LLC: the one shape that every QEMU since 7.2 turns into one L3 each.
@@ -155,7 +159,15 @@ mod tests {
             pace: Pace::default(),
         };
         let nodes: Vec<(RawFd, u64)> = (0..topology.numa_nodes).map(|node| (10 + node as RawFd, 256 << 20)).collect();
-        let files = Files { ram_nodes: &nodes, console: 20, control: 21, input: 22, plugin: Some(23), stops: 24 };
+        let files = Files {
+            ram_nodes: &nodes,
+            console: 20,
+            control: 21,
+            input: 22,
+            plugin: Some(23),
+            stops: 24,
+            waits_for_state: false,
+        };
         let words = build(Version { major: 7, minor: 2 }, &config, &files, "quiet");
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }

@@ -14,6 +14,8 @@ pub struct Qemu {
     pub program: PathBuf,
     /// What it says it is.
     pub version: Version,
+    /// The same in its own words, a distribution's number included.
+    pub release: String,
 }
 
 /// A QEMU release.
@@ -60,7 +62,7 @@ impl Qemu {
         match parse(&text) {
             None => Err(Error::UnknownVersion { program, output: text }),
             Some(version) if version < OLDEST => Err(Error::TooOld { program, version }),
-            Some(version) => Ok(Self { program, version }),
+            Some(version) => Ok(Self { program, version, release: text.lines().next().unwrap_or_default().to_owned() }),
         }
     }
 }

@@ -13,6 +13,7 @@ mod numa;
 mod plugin;
 mod process;
 pub(crate) mod qmp;
+mod snapshot;
 mod stops;
 
 pub use find::{Qemu, Version};
@@ -117,9 +118,16 @@ pub enum Error {
         /// What came back.
         source: io::Error,
     },
-    /// It has no snapshots.
-    #[error("software emulation has no snapshots yet: boot each machine, or use KVM (KTSTR_ACCEL=kvm)")]
-    NoSnapshots,
+    /// A machine could not be saved, or not made of what was saved.
+    #[error("cannot {action} a machine of QEMU: {source}{}", said(stderr))]
+    Snapshot {
+        /// What was being done.
+        action: &'static str,
+        /// What came back.
+        source: io::Error,
+        /// What QEMU said.
+        stderr: String,
+    },
     /// Nothing can be typed.
     #[error("cannot {action} the guest's console: {source}")]
     Input {
@@ -154,9 +162,6 @@ impl QemuMachine {
         control: &SerialLog,
         from: Option<&[u8]>,
     ) -> Result<Self, crate::Error> {
-        if from.is_some() {
-            return Err(Error::NoSnapshots.into());
-        }
         let qemu = Qemu::find()?;
         let (input, guest_end) = Input::new().map_err(cannot_type)?;
         let nodes: Vec<_> =
@@ -172,12 +177,13 @@ impl QemuMachine {
             input: guest_end.as_raw_fd(),
             plugin: Some(plugin.as_raw_fd()),
             stops: stops.raw_fd(),
+            waits_for_state: from.is_some(),
         };
         let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
         let spawn = |files: &args::Files<'_>| {
             Process::spawn(&qemu.program, args::build(qemu.version, config, files, &cmdline), &files.all())
         };
-        let (process, lacks) = match spawn(&files) {
+        let (mut process, lacks) = match spawn(&files) {
             Err(Error::NotUp { stderr, .. }) if tasks.can_do_without(&stderr) => {
                 files.plugin = None;
                 let lacks = format!("without our plugin, so guests of many CPUs boot slowly{}", said(&stderr));
@@ -185,8 +191,31 @@ impl QemuMachine {
             }
             spawned => (spawned?, None),
         };
+        if let Some(state) = from {
+            let restored = snapshot::restore(&mut process, state);
+            restored.map_err(|source| not_saved("restore", source, &mut process))?;
+        }
         Ok(Self { process, input, console: console.raw_fd(), stops, ram: ram.clone(), lacks })
     }
+}
+
+/// What [`VmConfig::identity`] has of this backend.
+pub(crate) fn identity(config: &VmConfig) -> Result<String, crate::Error> {
+    // Numbers of descriptors are the same in all machines: none.
+    const NONE: RawFd = -1;
+    let qemu = Qemu::find()?;
+    let nodes: Vec<_> = config.machine.nodes.iter().map(|node| (NONE, node.memory_bytes)).collect();
+    let [console, control, input, stops] = [NONE; 4];
+    let plugin = Some(NONE);
+    let files = args::Files { ram_nodes: &nodes, console, control, input, plugin, stops, waits_for_state: false };
+    let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
+    let words = args::build(qemu.version, config, &files, &cmdline);
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    Ok(format!("{}\n{}\nplugin {}", qemu.release, words.join(" "), interface::checksum()))
+}
+
+fn not_saved(action: &'static str, source: io::Error, process: &mut Process) -> Error {
+    Error::Snapshot { action, source, stderr: process.said() }
 }
 
 fn cannot_type(source: io::Error) -> Error {
@@ -207,16 +236,27 @@ impl Machine for QemuMachine {
         Ok(self.process.cont()?)
     }
 
+    fn stop_at_mark(&mut self) -> bool {
+        self.lacks.is_none() && self.stops.stop_at_mark()
+    }
+
     fn freeze(&mut self) -> Result<bool, crate::Error> {
-        Err(Error::NoSnapshots.into())
+        match snapshot::has_stopped(&mut self.process) {
+            // It is over, and `exit` will tell how.
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+                Ok(false)
+            }
+            has_stopped => Ok(has_stopped.map_err(|source| not_saved("freeze", source, &mut self.process))?),
+        }
     }
 
     fn save(&mut self) -> Result<Vec<u8>, crate::Error> {
-        Err(Error::NoSnapshots.into())
+        let saved = snapshot::save(&mut self.process);
+        Ok(saved.map_err(|source| not_saved("save", source, &mut self.process))?)
     }
 
     fn resume(&mut self) -> Result<(), crate::Error> {
-        Err(Error::NoSnapshots.into())
+        Ok(self.process.cont()?)
     }
 
     fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {

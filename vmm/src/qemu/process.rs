@@ -35,6 +35,8 @@ impl Process {
         let (ours, theirs) = UnixStream::pair().map_err(start)?;
         let stderr = memfd::create(c"ktstr-qemu-stderr").map_err(start)?;
         let qmp_fd = theirs.as_raw_fd();
+        // For people who look at the process list; the guest does not see it.
+        args.extend(["-name".into(), format!("ktstr-{},debug-threads=on", std::process::id()).into()]);
         args.extend(["-chardev".into(), format!("socket,id=qmp,fd={qmp_fd}").into()]);
         args.extend(["-mon".into(), "chardev=qmp,mode=control".into()]);
         let mut command = Command::new(program);
@@ -52,6 +54,26 @@ impl Process {
     /// Lets the guest run.
     pub(crate) fn cont(&mut self) -> Result<(), Error> {
         self.bring_up("cont").map(drop)
+    }
+
+    /// Whether QEMU has told of an event of this name.
+    pub(crate) fn has_heard(&mut self, event: &str) -> io::Result<bool> {
+        self.qmp.as_mut().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |qmp| qmp.has_heard(event))
+    }
+
+    /// Gives QEMU a descriptor, by which commands name it.
+    pub(crate) fn give(&mut self, name: &str, fd: RawFd) -> io::Result<()> {
+        self.qmp.as_mut().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |qmp| qmp.give(name, fd))
+    }
+
+    /// What QEMU has said on its standard error.
+    pub(crate) fn said(&mut self) -> String {
+        let mut text = Vec::new();
+        let read = self.stderr.seek(SeekFrom::Start(0)).and_then(|_| self.stderr.read_to_end(&mut text));
+        match read {
+            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("(its messages cannot be read: {error})"),
+        }
     }
 
     /// Runs a QMP command.
@@ -127,15 +149,6 @@ impl Process {
             ""
         };
         Exit::Broken(format!("QEMU ended with {status}{hint}{}", super::said(&self.said())))
-    }
-
-    fn said(&mut self) -> String {
-        let mut text = Vec::new();
-        let read = self.stderr.seek(SeekFrom::Start(0)).and_then(|_| self.stderr.read_to_end(&mut text));
-        match read {
-            Ok(_) => String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => format!("(its messages cannot be read: {error})"),
-        }
     }
 }
 

@@ -6,8 +6,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+use vmm_sys_util::sock_ctrl_msg::ScmSocket;
 
 /// QEMU answers within milliseconds; this is for a host that swaps.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,7 +69,33 @@ impl Session {
 
     /// Runs a command and gives what it returns.
     pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> io::Result<Value> {
-        writeln!(self.writer, "{}", json!({ "execute": command, "arguments": arguments }))?;
+        self.writer.write_all(&line(command, &arguments))?;
+        self.answer()
+    }
+
+    /// Gives QEMU a descriptor, by which other commands name it.
+    pub(crate) fn give(&mut self, name: &str, fd: RawFd) -> io::Result<()> {
+        let bytes = line("getfd", &json!({ "fdname": name }));
+        let sent = self.writer.send_with_fd(&bytes[..], fd)?;
+        if sent != bytes.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.answer().map(drop)
+    }
+
+    /// Whether an event of this name has arrived.
+    pub(crate) fn has_heard(&mut self, name: &str) -> io::Result<bool> {
+        while is_readable(&self.reader)? {
+            match self.next_line()? {
+                Some(Line::Event(event)) => self.events.push(event),
+                Some(_) => {}
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(self.events.iter().any(|event| event.name == name))
+    }
+
+    fn answer(&mut self) -> io::Result<Value> {
         loop {
             match self.next_line()? {
                 Some(Line::Return { value }) => return Ok(value),
@@ -96,6 +124,27 @@ impl Session {
         }
         Ok(Some(serde_json::from_str(&text)?))
     }
+}
+
+fn line(command: &str, arguments: &Value) -> Vec<u8> {
+    format!("{}\n", json!({ "execute": command, "arguments": arguments })).into_bytes()
+}
+
+/// Whether a line has arrived, or its beginning; the other side writes whole ones.
+fn is_readable(reader: &BufReader<UnixStream>) -> io::Result<bool> {
+    if !reader.buffer().is_empty() {
+        return Ok(true);
+    }
+    let mut look = libc::pollfd { fd: reader.get_ref().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: a system call on one structure that lives as long as the call, and a descriptor that is open.
+    match unsafe { libc::poll(&raw mut look, 1, 0) } {
+        ..0 => Err(io::Error::last_os_error()).or_else(not_if_interrupted),
+        ready => Ok(ready > 0),
+    }
+}
+
+fn not_if_interrupted(error: io::Error) -> io::Result<bool> {
+    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
 }
 
 #[cfg(test)]

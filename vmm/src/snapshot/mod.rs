@@ -29,6 +29,9 @@ const CONSOLE: &str = "console";
 /// All that the guest had written to COM2.
 const CONTROL: &str = "control";
 
+/// More than enough for no two identities ever to have the same name.
+const NAME_DIGITS: usize = 32;
+
 /// A snapshot that is whole, and of the machine that is wanted.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -41,6 +44,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A name for the snapshot of this identity: hexadecimal digits, always the same.
+    pub fn name(identity: &str) -> String {
+        blake3::hash(identity.as_bytes()).to_hex().chars().take(NAME_DIGITS).collect()
+    }
+
     /// Opens the snapshot in this directory and checks all of it; `identity` is what was given to [`crate::Vm::save`].
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 use core::sync::atomic::AtomicU32;
 
+/// As `ktstr_wire::MARK`, which the plugin cannot see.
+pub(crate) const MARK: [u8; 8] = [0x0f, 0x1f, 0x84, 0x00, b'k', b't', b's', b't'];
+
 /// Stop points of one machine.
 pub(crate) const MAX_HOOKS: usize = 64;
 /// Values that are taken at one stop point.
@@ -32,6 +35,8 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU32,
     /// Guest nanoseconds per instruction are 2 to this power; [`NOT_COUNTED`] where they are the host's.
     pub(crate) icount_shift: AtomicU32,
+    /// Whether the machine is to stop at the guest's [`MARK`], once.
+    pub(crate) stops_at_mark: AtomicU32,
     /// Stop points that are set. None is set once the machine runs.
     pub(crate) hooks: AtomicU32,
     /// Hits that were written, and those that the harness is through with; both wrap.

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const _: () = assert!(MAX_READS == layout::MAX_READS && MAX_VALUE_BYTES == VALUE_WORDS * 8);
+const _: () = assert!(u64::from_le_bytes(layout::MARK) == u64::from_le_bytes(ktstr_wire::MARK));
 
 /// How long hits that the machine does not wait for may be left alone.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -58,6 +59,13 @@ impl Stops {
     /// What the plugin maps.
     pub(super) fn raw_fd(&self) -> RawFd {
         self.file.as_raw_fd()
+    }
+
+    /// Has the machine stop at the guest's mark; false where this QEMU lacks what that needs.
+    pub(super) fn stop_at_mark(&self) -> bool {
+        let counts = self.shared.counts();
+        counts.stops_at_mark.store(1, Ordering::SeqCst);
+        counts.refused.load(Ordering::SeqCst) == 0
     }
 
     /// Sets one, before the machine runs.
