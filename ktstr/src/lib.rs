@@ -51,7 +51,9 @@ pub use host::{
 };
 pub use ktstr_macros::{Scheduler, ktstr_test};
 pub use ktstr_presets::{PRESETS, Preset, named as preset};
-pub use record::{BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, SchedulePart, TimeSplit};
+pub use record::{
+    BootPart, BudgetPart, GuestPart, HostPart, KernelPart, RECORD_VERSION, Record, SchedulePart, TimeSplit,
+};
 #[doc(hidden)] // For readers of what is left of a record.
 pub use record::{test_name, variant_name};
 pub use repro::{Crash, Focus, FocusTask, Repro, ReproOutcome, TracedEvent};

@@ -143,6 +143,9 @@ pub struct HostPart {
     /// The CPUs of the host that were the machine's.
     #[serde(default)]
     pub budget: BudgetPart,
+    /// How the machine came to its agent's hello.
+    #[serde(default)]
+    pub boot: BootPart,
     /// What the machine had of performance mode and what the host lacked for it; `None` when it was not asked for.
     #[serde(default)]
     pub placement: Option<Report>,
@@ -177,6 +180,21 @@ pub struct SchedulePart {
     pub file: Option<String>,
     /// Why there is none.
     pub without: Option<String>,
+}
+
+/// How a machine came to its agent's hello.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BootPart {
+    /// It booted.
+    #[default]
+    Booted,
+    /// It booted, and what it was then was kept for others.
+    Kept,
+    /// It went on from what another one had been.
+    Forked,
+    /// It booted, and could not be kept: why.
+    NotKept(String),
 }
 
 /// The machine's share of the host's CPUs.

@@ -34,6 +34,8 @@ pub struct Settings {
     pub boot_timeout: Option<Duration>,
     /// `KTSTR_CONSOLE`: `1` shows the guest's console on standard error as it comes.
     pub console: bool,
+    /// `KTSTR_SNAPSHOT`: `off` boots each machine, instead of going on from where another like it said hello.
+    pub snapshot: bool,
     /// `KTSTR_TRACE`: `1` keeps what the kernel's scheduler did ([`crate::SchedulePart`]).
     pub trace: bool,
 }
@@ -69,6 +71,7 @@ impl Settings {
                 .unwrap_or_default(),
             boot_timeout: parsed("KTSTR_BOOT_TIMEOUT_S", text("KTSTR_BOOT_TIMEOUT_S"))?.map(Duration::from_secs),
             console: parsed::<u8>("KTSTR_CONSOLE", text("KTSTR_CONSOLE"))?.is_some_and(|value| value != 0),
+            snapshot: text("KTSTR_SNAPSHOT").map_or(Ok(true), |value| on_or_off("KTSTR_SNAPSHOT", value))?,
             trace: parsed::<u8>("KTSTR_TRACE", text("KTSTR_TRACE"))?.is_some_and(|value| value != 0),
         })
     }
@@ -110,6 +113,14 @@ where
 {
     let Some(value) = value else { return Ok(None) };
     value.parse().map(Some).map_err(|error: T::Err| SettingsError { name, value, why: error.to_string() })
+}
+
+fn on_or_off(name: &'static str, value: String) -> Result<bool, SettingsError> {
+    match value.as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(SettingsError { name, value, why: "it is neither `on` nor `off`".to_owned() }),
+    }
 }
 
 fn profiles(name: &'static str, value: String) -> Result<Vec<Profile>, SettingsError> {

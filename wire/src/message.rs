@@ -103,6 +103,9 @@ pub enum ExitStatus {
 /// in [`HostMessage`]s, may follow it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
+    /// What the kernel's random numbers are made of from now on. Those of machines that go on from the same moment are the
+    /// same without.
+    pub entropy: Option<[u8; ENTROPY_BYTES]>,
     /// Program and arguments; the program is a path in the unpacked payload.
     pub argv: Vec<String>,
     /// Its whole environment, besides what the agent adds for the report descriptor.
@@ -126,6 +129,9 @@ pub struct Run {
     /// What is traced from before the first scheduler's start until the last one's end.
     pub trace: Option<TraceOrder>,
 }
+
+/// As much as a key of the kernel's random number generator has (drivers/char/random.c).
+pub const ENTROPY_BYTES: usize = 32;
 
 /// What the standard streams of a program are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -77,6 +77,7 @@ fn order(filter: Option<&str>, limit: Duration) -> Run {
     argv.push("runner".to_owned());
     argv.extend(filter.into_iter().flat_map(|filter| ["-t".to_owned(), filter.to_owned()]));
     Run {
+        entropy: None,
         argv,
         env: tools::environment(),
         dir: HOME.to_owned(),

@@ -106,6 +106,7 @@ fn order(args: &Args, shell: Vec<String>, mode: Mode) -> Run {
         None => shell,
     };
     Run {
+        entropy: None,
         argv,
         env: tools::environment(),
         dir: tools::HOME.to_owned(),

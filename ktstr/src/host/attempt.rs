@@ -12,23 +12,30 @@ use crate::host::programs::GUEST_SEARCH_PATH;
 use crate::host::run::SetupError;
 use crate::host::schedule::Watch;
 use crate::host::schedulers::{self, Patience, Ready};
-use crate::host::session;
+use crate::host::session::{self, Errand, SessionError};
+use crate::host::snapshots::Snapshots;
 use crate::host::timers::kernel_timers;
 use crate::record::BudgetPart;
 use crate::scheduler::{BpfMapWrite, Scheduler, SchedulerSpec};
 use crate::settings::Settings;
 use crate::spec::TestSpec;
+use ktstr_cache::Cache;
 use ktstr_initramfs::Image;
 use ktstr_kernels::Kernel;
 use ktstr_vmm::layout::MIN_NODE_RAM_BYTES;
 use ktstr_vmm::{Chosen, Pace, VmConfig};
+use ktstr_wire::message::ENTROPY_BYTES;
 use ktstr_wire::trace::TraceOrder;
 use ktstr_wire::{Reserved, Run, Streams};
 use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 /// The reserved range grows in these steps, so that the machine stays the same when a payload grows a little.
 const RESERVED_STEP_BYTES: u64 = 64 << 20;
+
+/// All machines boot alike, so that each can go on from where another one was. What is random in a test comes after that.
+const BOOT_SEED: u64 = 1;
 
 /// RAM by default: this much, and some for each CPU.
 const BASE_RAM_BYTES: u64 = 448 << 20;
@@ -36,6 +43,7 @@ const RAM_PER_CPU_BYTES: u64 = 16 << 20;
 
 /// What a machine is made of, besides what the test declares.
 pub(super) struct Parts {
+    pub(super) cache: Cache,
     pub(super) kernel: Kernel,
     pub(super) accel: Chosen,
     pub(super) boot: Image,
@@ -54,12 +62,14 @@ pub(super) struct Attempt {
     order: Run,
     deadlines: Deadlines,
     performance_mode: bool,
+    /// Machines to go on from.
+    snapshots: Option<Snapshots>,
 }
 
 impl Attempt {
     /// A run of the test.
     pub(super) fn new(spec: &TestSpec, settings: &Settings, parts: &Parts) -> Self {
-        let Parts { kernel, accel, boot, payload, schedulers } = parts;
+        let Parts { cache, kernel, accel, boot, payload, schedulers } = parts;
         let reserved_bytes = reserved_bytes(payload.len_bytes as usize);
         let config = VmConfig {
             kernel: kernel.vmlinux(),
@@ -68,14 +78,16 @@ impl Attempt {
             reserved_bytes,
             timers: kernel_timers(kernel),
             kargs: kargs(spec, settings),
-            seed: settings.seed,
+            seed: BOOT_SEED,
             accel: *accel,
             placement: None,
             pace: Pace::Instructions,
         };
         let order = order(spec, settings, &config, schedulers);
         let deadlines = deadlines(spec, settings, *accel);
-        Self { config, payload: payload.clone(), order, deadlines, performance_mode: spec.performance_mode }
+        let snapshots = settings.snapshot.then(|| Snapshots::new(cache, kernel, boot));
+        let performance_mode = spec.performance_mode;
+        Self { config, payload: payload.clone(), order, deadlines, performance_mode, snapshots }
     }
 
     /// The same with a trace.
@@ -99,13 +111,15 @@ impl Attempt {
     ) -> Result<Observations, SetupError> {
         let path = &self.payload.path;
         let opened = File::open(path);
-        let mut archive = opened.map_err(|source| PrepareError::Read { path: path.clone(), source })?;
+        let archive = opened.map_err(|source| PrepareError::Read { path: path.clone(), source })?;
         // Waited for before any deadline begins; given back when the machine is gone.
         let share = budget::take(&self.config.machine, self.config.accel, self.performance_mode);
         budget.clone_from(&share.part);
         let config = VmConfig { placement: share.plan.clone(), ..self.config.clone() };
-        let bytes = self.payload.len_bytes as usize;
-        Ok(session::run(&config, watch, &mut archive, bytes, &self.order, &self.deadlines, log)?)
+        let place = self.snapshots.as_ref().map(|snapshots| snapshots.of(&config)).transpose();
+        let place = place.map_err(SessionError::from)?;
+        let errand = Errand { archive, archive_bytes: self.payload.len_bytes as usize, order: &self.order };
+        Ok(session::run(&config, place.as_ref(), watch, errand, &self.deadlines, log)?)
     }
 }
 
@@ -124,6 +138,7 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig, schedulers: &[
     let name = spec.name();
     let words = [GUEST_PROGRAM, "--exact", &name, "--nocapture", "--include-ignored", "--test-threads=1"];
     Run {
+        entropy: Some(entropy(settings.seed, config.accel)),
         argv: words.map(str::to_owned).to_vec(),
         env: [("PATH", GUEST_SEARCH_PATH), ("HOME", "/tmp"), ("RUST_BACKTRACE", "1")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -138,6 +153,16 @@ fn order(spec: &TestSpec, settings: &Settings, config: &VmConfig, schedulers: &[
         map_writes: spec.bpf_map_write.iter().map(BpfMapWrite::timed).collect(),
         trace: None,
     }
+}
+
+/// What the guest's random numbers are made of: the seed, and under KVM, where nothing follows from that, the host's too.
+fn entropy(seed: u64, accel: Chosen) -> [u8; ENTROPY_BYTES] {
+    let mut of_host = [0; ENTROPY_BYTES];
+    if accel == Chosen::Kvm {
+        // A host without them has a guest of its own at least in each seed.
+        let _ = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut of_host));
+    }
+    *blake3::Hasher::new().update(&seed.to_le_bytes()).update(&of_host).finalize().as_bytes()
 }
 
 /// The schedulers in the order in which the agent gets them.

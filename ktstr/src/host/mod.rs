@@ -22,5 +22,6 @@ mod schedule;
 pub(crate) mod schedulers;
 pub(crate) mod session;
 mod share;
+mod snapshots;
 mod symbols;
 pub(crate) mod timers;

@@ -5,7 +5,7 @@ use crate::host::console::ConsoleSeen;
 use crate::host::phases::Overdue;
 use crate::host::session::{Asked, Traced};
 use crate::host::share::HostShare;
-use crate::record::TimeSplit;
+use crate::record::{BootPart, TimeSplit};
 use crate::scheduler::SchedulerRun;
 use crate::stimulus::Stimulus;
 use crate::verdict::Finding;
@@ -47,6 +47,8 @@ pub(crate) struct Observations {
     pub(crate) asked: Option<Asked>,
     /// Host time for a second of guest time until the agent was up, where the guest has a clock of its own.
     pub(crate) slowdown: Option<f64>,
+    /// How the machine came to the hello.
+    pub(crate) boot: BootPart,
     /// What the machine has of performance mode, if that was asked for.
     pub(crate) placement: Option<Report>,
     /// What the backend went without, and why.

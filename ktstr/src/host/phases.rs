@@ -54,6 +54,9 @@ pub(crate) struct Deadlines {
 /// until the agent was up, for a guest that spins with PAUSE leaves the translated code each time.
 const SLOWEST_EMULATION: u32 = 20;
 
+/// Host time for a second of guest time where that was not measured: as on a host that is several times slower than most.
+const UNKNOWN_SLOWDOWN: f64 = 4.0;
+
 /// A phase ends for good after this many times its limit on the host's clock.
 const STANDSTILL: u32 = 6;
 
@@ -148,6 +151,13 @@ impl PhaseClock {
         let measured = (self.accel == Chosen::Tcg && guest_ns > 0).then(|| run_ns(clocks) as f64 / guest_ns as f64)?;
         self.slowdown = measured.max(1.0);
         Some(measured)
+    }
+
+    /// Takes the accelerator for slow where the guest's agent was up before the host could measure.
+    pub(crate) fn cannot_measure(&mut self) {
+        if self.accel == Chosen::Tcg {
+            self.slowdown = UNKNOWN_SLOWDOWN;
+        }
     }
 
     /// The scenario began at this guest time.

@@ -105,7 +105,7 @@ fn gather(spec: &TestSpec, settings: &Settings, program: &Path, record: &mut Rec
     let payload = prepare::payload(&cache, program, spec.programs, &schedulers, &kernel)?;
     record.images = Some((boot.id.clone(), payload.id.clone()));
     record.host.time.pack_ms = ms_since(began);
-    Ok(Parts { kernel, accel, boot, payload, schedulers })
+    Ok(Parts { cache, kernel, accel, boot, payload, schedulers })
 }
 
 /// Runs the machine and judges what is seen; a crash of the scheduler is looked at in a second run.
@@ -181,6 +181,7 @@ fn take_observations(record: &mut Record, seen: Observations) {
         dumps: seen.console.dumps,
     };
     record.host.accel_reason.extend(seen.lacks.map(|lacks| format!("; {lacks}")));
+    record.host.boot = seen.boot;
     record.host.slowdown = seen.slowdown;
     record.host.placement = seen.placement;
     let TimeSplit { resolve_ms, pack_ms, .. } = record.host.time;

@@ -34,7 +34,7 @@ pub(crate) enum Asked {
     Failed(String),
 }
 
-impl Session {
+impl Session<'_> {
     /// Presses all keys, and where that brings nothing sends an NMI. What comes from now on is a dump.
     pub(super) fn ask(&mut self) -> Result<Asked, SessionError> {
         self.console.begin_dump();

@@ -2,6 +2,7 @@
 
 use super::{Session, SessionError};
 use crate::host::phases::Phase;
+use crate::record::BootPart;
 use ktstr_wire::message::decode;
 use ktstr_wire::{GuestMessage, PROTOCOL_VERSION};
 
@@ -30,7 +31,7 @@ impl News {
     }
 }
 
-impl Session {
+impl Session<'_> {
     /// Takes in what is new, of the console and the control channel within what one read gives.
     pub(super) fn look(&mut self) -> Result<News, SessionError> {
         let console = self.vm.read_console()?;
@@ -96,7 +97,10 @@ impl Session {
         match message {
             GuestMessage::Up { at_ns } => {
                 self.enter(Phase::Hello);
-                self.seen.slowdown = self.clock.measure(at_ns, &self.vm.vcpu_clocks());
+                match self.seen.boot {
+                    BootPart::Forked => self.clock.cannot_measure(),
+                    _ => self.seen.slowdown = self.clock.measure(at_ns, &self.vm.vcpu_clocks()),
+                }
             }
             GuestMessage::Hello(hello) if hello.protocol != PROTOCOL_VERSION => {
                 let found = hello.protocol;

@@ -1,12 +1,14 @@
 //! One machine from its start to its end, and everything that was seen of it.
 
 mod ask;
+mod begin;
 mod listen;
 mod reports;
 mod schedulers;
 mod trace;
 
 pub(crate) use ask::Asked;
+pub(crate) use begin::Errand;
 pub(crate) use reports::Reports;
 pub(crate) use schedulers::Schedulers;
 pub(crate) use trace::Traced;
@@ -15,13 +17,12 @@ use crate::host::console::{Console, Ends, Log};
 use crate::host::observations::Observations;
 use crate::host::phases::{Deadlines, Phase, PhaseClock};
 use crate::host::schedule::Watch;
+use crate::host::snapshots::Place;
+use begin::{Moment, Waiting, deliver};
 use ktstr_vmm::{Chosen, RamRegion, VcpuClock, Vm, VmConfig};
 use ktstr_wire::control::FrameReader;
-use ktstr_wire::message::encode;
 use ktstr_wire::reserved::ReservedError;
 use ktstr_wire::ring::{Consumer, RingError};
-use ktstr_wire::{Reserved, Run};
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 /// How often the host looks at what the guest has written, where looking is quick.
@@ -57,38 +58,37 @@ pub(crate) enum SessionError {
     },
 }
 
-/// Boots the machine with the payload and the order in place, and watches it until it is gone.
+/// Makes the machine, has it do its errand, and watches it until it is gone. `place` is where machines like it are kept.
 pub(crate) fn run(
     config: &VmConfig,
+    place: Option<&Place<'_>>,
     watch: Option<&Watch>,
-    payload: &mut File,
-    payload_bytes: usize,
-    order: &Run,
+    mut errand: Errand<'_>,
     deadlines: &Deadlines,
     log: Log,
 ) -> Result<Observations, SessionError> {
     let made = Instant::now();
-    let mut vm = Vm::new(config)?;
+    let (mut vm, boot, reserved) = begin::machine(config, place)?;
     if let Some(watch) = watch {
         watch.set(&mut vm)?;
     }
-    let reserved = Reserved::format(vm.reserved()?)?;
-    let ring = reserved.bulk_in()?;
-    let real_time = config.accel == Chosen::Kvm;
-    if real_time {
-        // The guest boots meanwhile.
-        vm.start()?;
-        deliver(&reserved, payload, payload_bytes, order)?;
-    } else {
-        // What a guest with a clock of its own sees must not depend on when the host got round to it.
-        deliver(&reserved, payload, payload_bytes, order)?;
-        vm.start()?;
+    let moment = begin::moment(&mut vm, &boot, config.accel, place.is_some());
+    if moment == Moment::First {
+        deliver(&mut errand, &reserved)?;
     }
+    vm.start()?;
+    if moment == Moment::Meanwhile {
+        deliver(&mut errand, &reserved)?;
+    }
+    let is_frozen_first = moment == Moment::Frozen;
+    let ring = if is_frozen_first { None } else { Some(reserved.bulk_in()?) };
+    let waiting = is_frozen_first.then(|| Waiting::new(errand, reserved, place));
     let (placement, lacks) = (vm.placement().cloned(), vm.lacks().map(str::to_owned));
     let mut session = Session {
         vm,
+        waiting,
         frames: FrameReader::default(),
-        ring: Some(ring),
+        ring,
         made,
         clock: PhaseClock::new(config.accel, made),
         console: Console::new(log),
@@ -96,27 +96,17 @@ pub(crate) fn run(
         reports: Reports::default(),
         schedulers: Schedulers::default(),
         clocks_at_hello: Vec::new(),
-        real_time,
-        seen: Observations { placement, lacks, ..Observations::default() },
+        real_time: config.accel == Chosen::Kvm,
+        seen: Observations { boot, placement, lacks, ..Observations::default() },
     };
     session.watch(deadlines)?;
     Ok(session.end())
 }
 
-/// Puts the payload and then the order into the reserved range.
-fn deliver(
-    reserved: &Reserved<RamRegion>,
-    payload: &mut File,
-    payload_bytes: usize,
-    order: &Run,
-) -> Result<(), SessionError> {
-    reserved.put_payload(payload, payload_bytes)?;
-    let order = encode(order);
-    if reserved.orders_out()?.push(&order)? { Ok(()) } else { Err(SessionError::OrderTooLarge { bytes: order.len() }) }
-}
-
-struct Session {
+struct Session<'a> {
     vm: Vm,
+    /// What the machine is to do, until it stands still.
+    waiting: Option<Waiting<'a>>,
     frames: FrameReader,
     ring: Option<Consumer<RamRegion>>,
     made: Instant,
@@ -131,7 +121,7 @@ struct Session {
     seen: Observations,
 }
 
-impl Session {
+impl Session<'_> {
     fn watch(&mut self, deadlines: &Deadlines) -> Result<(), SessionError> {
         loop {
             let began = Instant::now();
@@ -139,6 +129,9 @@ impl Session {
             // Asked before looking: what the guest wrote last is then seen in this round.
             let exit = self.vm.exit();
             let news = self.look()?;
+            if exit.is_none() {
+                self.begin_if_frozen()?;
+            }
             if exit.is_some() {
                 self.look_to_the_end()?;
                 self.seen.exit = exit;
