@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::{Command, exit};
 
 const SOURCES: &str = "plugin";
-/// A file of the crate that is part of the plugin, too.
-const SHARED: &str = "src/qemu/stops/layout.rs";
+/// Files of the crate that are part of the plugin, too.
+const SHARED: [&str; 2] = ["src/qemu/stops/layout.rs", "src/qemu/stops/looks.rs"];
 
 fn main() {
     println!("cargo::rerun-if-changed={SOURCES}");
-    println!("cargo::rerun-if-changed={SHARED}");
+    SHARED.iter().for_each(|file| println!("cargo::rerun-if-changed={file}"));
     // Set where the plugin is built, and nowhere else.
     println!("cargo::rustc-check-cfg=cfg(ktstr_plugin)");
     if let Err(why) = build() {

@@ -44,6 +44,8 @@ pub(crate) const SYS_FUTEX: c_long = 202;
 pub(crate) const FUTEX_WAIT: c_int = 0;
 pub(crate) const FUTEX_WAKE: c_int = 1;
 
+const CLOCK_MONOTONIC: c_int = 1;
+
 const READ_AND_WRITE: c_int = 1 | 2;
 const SHARED: c_int = 1;
 
@@ -71,6 +73,8 @@ unsafe extern "C" {
         data: *mut c_void,
     );
     pub(crate) fn syscall(number: c_long, ...) -> c_long;
+    fn clock_gettime(clock: c_int, time: *mut [c_long; 2]) -> c_int;
+    fn sched_getcpu() -> c_int;
     fn mmap(address: *mut c_void, bytes: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64)
     -> *mut c_void;
     pub(crate) fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
@@ -102,4 +106,19 @@ pub(crate) unsafe fn bytes_of(instruction: *const Instruction) -> [u8; 8] {
         }
     }
     bytes
+}
+
+/// The host's clock, in nanoseconds since some moment.
+pub(crate) fn host_ns() -> u64 {
+    let mut time = [0; 2];
+    // SAFETY: a `struct timespec` (include/uapi/linux/time_types.h), which is written. There is such a clock everywhere.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
+    let [seconds, ns] = time.map(c_long::cast_unsigned);
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(ns)
+}
+
+/// The host's CPU that runs this.
+pub(crate) fn host_cpu() -> u32 {
+    // SAFETY: it only returns a number.
+    unsafe { sched_getcpu() }.cast_unsigned()
 }

@@ -11,13 +11,17 @@ mod freeze;
 #[cfg(ktstr_plugin)]
 #[path = "../src/qemu/stops/layout.rs"]
 mod layout;
+#[cfg(ktstr_plugin)]
+#[path = "../src/qemu/stops/looks.rs"]
+mod looks;
 mod qemu;
 mod stops;
 mod stores;
 mod turns;
+mod waits;
 
 #[cfg(not(ktstr_plugin))]
-use crate::qemu::stops::layout;
+use crate::qemu::stops::{layout, looks};
 use api::{Block, OnTranslation, PluginId};
 use arguments::Arguments;
 use core::ffi::{CStr, c_char, c_int, c_void};

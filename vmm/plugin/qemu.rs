@@ -136,13 +136,16 @@ impl Functions {
     /// The registers, in the order of [`super::layout`].
     pub(crate) fn registers(&self, cpu: *mut CpuState) -> [u64; REGISTERS] {
         let mut registers = [0; REGISTERS];
-        for (number, into) in (0..).zip(&mut registers) {
-            let number = if number + 1 == REGISTERS as c_int { GS_BASE } else { number };
-            // SAFETY: the array is GLib's own; as many bytes are read as were put there.
-            unsafe {
-                (self.set_size)(self.bytes, 0);
+        // SAFETY: the array is GLib's own, and each call adds to it; as many bytes are read as were put there.
+        unsafe {
+            (self.set_size)(self.bytes, 0);
+            for (number, into) in (0..).zip(&mut registers) {
+                let number = if number + 1 == REGISTERS as c_int { GS_BASE } else { number };
+                let begin = (*self.bytes).len;
                 (self.read_register)(cpu, self.bytes, number);
-                *into = if (*self.bytes).len == 8 { (*self.bytes).data.cast::<u64>().read_unaligned() } else { 0 };
+                if (*self.bytes).len.wrapping_sub(begin) == 8 {
+                    *into = (*self.bytes).data.add(begin as usize).cast::<u64>().read_unaligned();
+                }
             }
         }
         registers

@@ -9,8 +9,9 @@ use super::layout::{
     BASE_NONE, BASE_VALUE, Counts, Hit, Hook, NOT_COUNTED, REGISTERS, Read, SLOTS, Shared, VALUE_WORDS,
 };
 use super::qemu::{self, Functions};
+use super::waits;
 use core::ffi::{c_int, c_uint, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicPtr, Ordering::*};
 
 /// The harness's file.
 static SHARED: AtomicPtr<Shared> = AtomicPtr::new(core::ptr::null_mut());
@@ -25,9 +26,6 @@ const REST_SHIFT: u32 = 16;
 
 /// Since this interface QEMU keeps registers up to date for callbacks within a block. Between blocks all do.
 const REGISTERS_WITHIN: c_int = 2;
-
-/// Looks that are had at the harness's count before this thread goes to sleep: a harness that is awake answers sooner.
-const LOOKS: u32 = 200;
 
 /// Hits that wait before a harness that sleeps is woken for them.
 const WAKE_AT: u32 = SLOTS / 4;
@@ -103,7 +101,7 @@ extern "C" fn on_hit(vcpu: c_uint, data: *mut c_void) {
     let (counts, hooks) = unsafe { (&(*shared).counts, &(*shared).hook) };
     let Some(hook_at) = hooks.get(hook) else { return };
     let number = counts.written.load(Relaxed);
-    wait(counts, number.wrapping_sub(SLOTS - 1));
+    waits::wait(counts, number.wrapping_sub(SLOTS - 1));
     let hit = Hit {
         hook: hook as u32,
         has_registers,
@@ -114,12 +112,10 @@ extern "C" fn on_hit(vcpu: c_uint, data: *mut c_void) {
     unsafe { (&raw mut (*shared).hit).cast::<Hit>().add((number % SLOTS) as usize).write(hit) };
     let written = number.wrapping_add(1);
     counts.written.store(written, SeqCst);
-    let stands = hook_at.stands != 0;
-    if stands || written.wrapping_sub(counts.handled.load(Relaxed)) >= WAKE_AT {
-        wake(counts);
-    }
-    if stands {
-        wait(counts, written);
+    if hook_at.stands != 0 {
+        waits::wait(counts, written);
+    } else if written.wrapping_sub(counts.handled.load(Relaxed)) >= WAKE_AT {
+        waits::wake(counts);
     }
 }
 
@@ -175,37 +171,4 @@ fn address_of(read: &Read, registers: &[u64; REGISTERS], values: &[u64; VALUE_WO
 /// The guest's clock before the instruction. QEMU has counted all of the block's already.
 fn time_ns(functions: &Functions, shift: u32, rest: u64) -> u64 {
     if shift == NOT_COUNTED { 0 } else { functions.guest_clock_ns().wrapping_sub(rest << shift) }
-}
-
-/// Waits until the harness is through with that many hits.
-fn wait(shared: &Counts, hits: u32) {
-    let is_through = || hits.wrapping_sub(shared.handled.load(SeqCst)).cast_signed() <= 0;
-    for _ in 0..LOOKS {
-        if is_through() {
-            return;
-        }
-        core::hint::spin_loop();
-    }
-    wake(shared);
-    shared.machine_sleeps.store(1, SeqCst);
-    loop {
-        let handled = shared.handled.load(SeqCst);
-        if is_through() {
-            break;
-        }
-        sleep(&shared.handled, handled);
-    }
-    shared.machine_sleeps.store(0, SeqCst);
-}
-
-fn wake(shared: &Counts) {
-    if shared.harness_sleeps.load(SeqCst) != 0 {
-        // SAFETY: a system call on a word that stays mapped.
-        unsafe { api::syscall(api::SYS_FUTEX, shared.written.as_ptr(), api::FUTEX_WAKE, 1u32, 0usize) };
-    }
-}
-
-fn sleep(word: &AtomicU32, value: u32) {
-    // SAFETY: as in `wake`.
-    unsafe { api::syscall(api::SYS_FUTEX, word.as_ptr(), api::FUTEX_WAIT, value, 0usize) };
 }

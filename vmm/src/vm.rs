@@ -74,9 +74,10 @@ impl Vm {
     /// has it, with the guest's RAM in hand. Such a stop point is set before [`Vm::start`].
     ///
     /// Under emulation the whole machine stands still until the callback returns, its time included, and the guest cannot
-    /// tell; a callback costs the host a wait for another thread, some tens of microseconds (`cargo xtask bench stops`). Under
-    /// KVM only this vCPU stands still and the others go on, there can be four addresses, and each hit takes some µs of the
-    /// guest's time.
+    /// tell; what a hit costs the host beside its callback is about 3 µs where there is a CPU for the thread that calls back,
+    /// some 10 µs where there is none, and up to 50 µs where hits are more than a millisecond apart (`cargo xtask bench
+    /// stops`). Under KVM only this vCPU stands still and the others go on, there can be four addresses, and each hit takes
+    /// some µs of the guest's time.
     ///
     /// The callback is made on a thread of its own, or the vCPU's, one after the other. One that panics ends the machine:
     /// [`Vm::exit`] says so. An address within an instruction is never reached, and nothing can tell.
@@ -92,7 +93,7 @@ impl Vm {
     }
 
     /// As [`Vm::stop_at`], but nobody waits for the callback: values in guest memory are copied at the stop point, and it is
-    /// told soon after, in the order of the hits. Under emulation that costs some microseconds a hit.
+    /// told soon after, in the order of the hits. Under emulation a hit costs about 1 µs with four values.
     ///
     /// When [`Vm::exit`] tells that the machine is over, or [`Vm::stop`] returns, all callbacks have been made.
     ///

@@ -45,6 +45,8 @@ pub(crate) struct Counts {
     /// Whether the harness, or the machine, sleeps until the other's count changes.
     pub(crate) harness_sleeps: AtomicU32,
     pub(crate) machine_sleeps: AtomicU32,
+    /// The host's CPU on which the machine waited for a callback last.
+    pub(crate) machine_cpu: AtomicU32,
 }
 
 /// See [`Counts::icount_shift`].

@@ -1,28 +1,26 @@
 //! Stop points under emulation: the harness's end of what it shares with the plugin, and the thread that calls back.
 
+mod caller;
 pub(super) mod layout;
+pub(super) mod looks;
 
 use crate::config::Pace;
 use crate::memfd;
 use crate::memory::GuestRam;
 use crate::qemu::args::ICOUNT_SHIFT;
-use crate::stops::{Base, Callback, Error, Hit, Hook, MAX_READS, MAX_VALUE_BYTES, Registers, Value, panicked};
+use crate::stops::{Base, Callback, Error, Hook, MAX_READS, MAX_VALUE_BYTES};
+use caller::Caller;
 use layout::{BASE_NONE, BASE_VALUE, Counts, MAX_HOOKS, NOT_COUNTED, SLOTS, Shared, VALUE_WORDS};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 const _: () = assert!(MAX_READS == layout::MAX_READS && MAX_VALUE_BYTES == VALUE_WORDS * 8);
 const _: () = assert!(u64::from_le_bytes(layout::MARK) == u64::from_le_bytes(ktstr_wire::MARK));
-
-/// How long hits that the machine does not wait for may be left alone.
-const PERIOD: Duration = Duration::from_millis(20);
 
 /// All stop points of one machine.
 pub(super) struct Stops {
@@ -128,77 +126,6 @@ impl Drop for Stops {
     }
 }
 
-/// The thread that calls back.
-struct Caller {
-    shared: Arc<Mapping>,
-    state: Arc<State>,
-    hooks: Vec<Hook>,
-    ram: GuestRam,
-}
-
-impl Caller {
-    fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let counts = shared.counts();
-        let mut handled = counts.handled.load(Ordering::SeqCst);
-        loop {
-            let was_over = self.state.over.load(Ordering::SeqCst);
-            let written = counts.written.load(Ordering::SeqCst);
-            if written == handled {
-                if was_over {
-                    return;
-                }
-                self.wait_for_more(written);
-                continue;
-            }
-            if let Err(failure) = self.call(handled) {
-                *self.state.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-                return;
-            }
-            handled = handled.wrapping_add(1);
-            counts.handled.store(handled, Ordering::SeqCst);
-            if counts.machine_sleeps.load(Ordering::SeqCst) != 0 {
-                wake(&counts.handled);
-            }
-        }
-    }
-
-    fn wait_for_more(&self, written: u32) {
-        let counts = self.shared.counts();
-        counts.harness_sleeps.store(1, Ordering::SeqCst);
-        // What is written after the look is either seen by the system call, or its writer sees that somebody sleeps.
-        sleep(&counts.written, written, PERIOD);
-        counts.harness_sleeps.store(0, Ordering::SeqCst);
-    }
-
-    /// Makes the callback of one hit.
-    fn call(&mut self, number: u32) -> Result<(), String> {
-        let raw = self.shared.hit(number);
-        let Some(hook) = self.hooks.get_mut(raw.hook as usize) else {
-            return Err(format!("the emulator told of stop point {}, and there is none", raw.hook));
-        };
-        let hit = decode(&raw, hook);
-        let (address, ram) = (hook.address, &self.ram);
-        catch_unwind(AssertUnwindSafe(|| hook.call(&hit, ram))).map_err(|payload| panicked(address, payload.as_ref()))
-    }
-}
-
-fn decode(raw: &layout::Hit, hook: &Hook) -> Hit {
-    let mut word = 0;
-    let values = (0..).zip(&hook.reads).map(|(number, read)| {
-        let from = word;
-        word += read.bytes.div_ceil(8);
-        let bytes = raw.value.iter().skip(from).flat_map(|word| word.to_le_bytes());
-        (raw.read & 1 << number != 0).then(|| Value(bytes.take(read.bytes).collect()))
-    });
-    Hit {
-        values: values.collect(),
-        vcpu: raw.vcpu,
-        time: Duration::from_nanos(raw.time_ns),
-        registers: (raw.has_registers != 0).then_some(Registers(raw.register)),
-    }
-}
-
 /// The file, mapped.
 struct Mapping(NonNull<Shared>);
 
@@ -266,14 +193,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Sleeps while the word has this value, at most so long.
-fn sleep(word: &std::sync::atomic::AtomicU32, value: u32, at_most: Duration) {
-    let limit = libc::timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
-    // SAFETY: a system call on a word that stays mapped, and a limit that lives as long as the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const limit) };
-}
-
-fn wake(word: &std::sync::atomic::AtomicU32) {
-    // SAFETY: as in `sleep`.
+fn wake(word: &AtomicU32) {
+    // SAFETY: a system call on a word that stays mapped.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
 }
