@@ -14,6 +14,7 @@ mod kallsyms;
 mod link;
 mod loader;
 mod machine;
+mod mark;
 mod mounts;
 mod payload;
 mod pipe;
@@ -26,7 +27,7 @@ mod trace;
 
 use anyhow::Result;
 use control::Control;
-use ktstr_wire::{GuestMessage, Hello, MARK, PROTOCOL_VERSION};
+use ktstr_wire::{GuestMessage, Hello, PROTOCOL_VERSION};
 use link::Link;
 use rustix::system::{RebootCommand, reboot, uname};
 
@@ -61,7 +62,7 @@ fn serve(control: &Control) -> Result<()> {
     let mut link = Link::map()?;
     link.send(&GuestMessage::Machine(machine::report()?))?;
     control.send(&GuestMessage::Hello(hello(warnings)?));
-    say_so();
+    mark::here();
     let order = link.order()?;
     order.entropy.as_ref().map_or(Ok(()), entropy::begin_with)?;
     payload::unpack(link.reserved())?;
@@ -76,19 +77,6 @@ fn hello(warnings: Vec<String>) -> Result<Hello> {
         warnings,
         at_ns: now_ns(),
     })
-}
-
-/// Tells whoever emulates this machine that it can be stopped here, to go on at any other time.
-fn say_so() {
-    // SAFETY: an instruction that does nothing.
-    unsafe {
-        std::arch::asm!(
-            ".byte {}, {}, {}, {}, {}, {}, {}, {}",
-            const MARK[0], const MARK[1], const MARK[2], const MARK[3],
-            const MARK[4], const MARK[5], const MARK[6], const MARK[7],
-            options(nomem, nostack, preserves_flags)
-        );
-    }
 }
 
 /// The guest's `CLOCK_MONOTONIC`.
