@@ -14,6 +14,7 @@ mod kallsyms;
 mod kconfig;
 mod kernel_image;
 mod kernel_payload;
+mod kvm_state;
 mod ld_cache;
 mod memory;
 mod message;
@@ -59,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     target("kconfig", kconfig::run, kconfig::seeds),
     target("kernel_image", kernel_image::run, kernel_image::seeds),
     target("kernel_payload", kernel_payload::run, kernel_payload::seeds),
+    target("kvm_state", kvm_state::run, kvm_state::seeds),
     target("ld_cache", ld_cache::run, ld_cache::seeds),
     target("message", message::run, message::seeds),
     target("packages", packages::run, packages::seeds),

@@ -1,6 +1,7 @@
 //! Entries for the fuzz targets: bytes that others wrote go in, and nothing may break.
 
 use crate::kvm::boot::image;
+use crate::kvm::state::State;
 use crate::layout::RamLayout;
 use crate::memory::{Backing, GuestRam};
 use crate::qemu::qmp::Session;
@@ -41,4 +42,24 @@ pub fn boot_image(bytes: &[u8]) {
     file.write_all(bytes).unwrap();
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let _ = image::load(Path::new(&path), ram.mapped(), ram.layout());
+}
+
+/// What was saved of a machine under KVM.
+///
+/// # Panics
+/// When what was read cannot be read again once it is written.
+#[allow(clippy::unwrap_used)]
+pub fn kvm_state(bytes: &[u8]) {
+    if let Ok(state) = State::from_bytes(bytes) {
+        State::from_bytes(&state.to_bytes().unwrap()).unwrap();
+    }
+}
+
+/// Something for [`kvm_state`].
+///
+/// # Panics
+/// Never.
+#[allow(clippy::unwrap_used)]
+pub fn a_kvm_state() -> Vec<u8> {
+    State::blank(2).to_bytes().unwrap()
 }

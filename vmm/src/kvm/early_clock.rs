@@ -8,6 +8,7 @@ use super::Error;
 use crate::memory::GuestRam;
 use crate::timers::{ClockCode, image_gpa};
 use kvm_ioctls::VcpuFd;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -24,12 +25,18 @@ const CALL: u8 = 0xe8;
 const NOP_5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 const PROLOGUE_BYTES: usize = ENDBR.len() + NOP_5.len();
 
-/// The trap.
-pub(super) struct EarlyClock {
-    trap_gva: u64,
+/// What is to be done at the trap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Trap {
+    gva: u64,
     /// What was in its place.
     original: [u8; TRAP.len()],
     clocksource_done_booting: u64,
+}
+
+/// The trap.
+pub(super) struct EarlyClock {
+    trap: Trap,
     is_due: AtomicBool,
     ram: GuestRam,
 }
@@ -43,13 +50,18 @@ impl EarlyClock {
         let skip = prologue_bytes(&begin);
         let original = [begin[skip], begin[skip + 1]];
         ram.mapped().write_slice(&TRAP, GuestAddress(gpa + skip as u64)).ok()?;
-        Some(Self {
-            trap_gva: code.smp_init + skip as u64,
-            original,
-            clocksource_done_booting: code.clocksource_done_booting,
-            is_due: AtomicBool::new(true),
-            ram: ram.clone(),
-        })
+        let (gva, clocksource_done_booting) = (code.smp_init + skip as u64, code.clocksource_done_booting);
+        Some(Self::again(Trap { gva, original, clocksource_done_booting }, ram))
+    }
+
+    /// Of a kernel in which the trap is set.
+    pub(super) fn again(trap: Trap, ram: &GuestRam) -> Self {
+        Self { trap, is_due: AtomicBool::new(true), ram: ram.clone() }
+    }
+
+    /// The trap, if the kernel has not come there.
+    pub(super) fn trap(&self) -> Option<Trap> {
+        self.is_due.load(Ordering::Relaxed).then(|| self.trap.clone())
     }
 
     /// Whether a write to this port may be the trap.
@@ -64,17 +76,17 @@ impl EarlyClock {
     pub(super) fn reached(&self, vcpu: &VcpuFd) -> Result<(), Error> {
         let mut regs = vcpu.get_regs().map_err(Error::call("read a vCPU's registers (KVM_GET_REGS)"))?;
         // KVM before Linux 5.1 goes on to the next instruction first.
-        let is_here = [0, TRAP.len() as u64].contains(&regs.rip.wrapping_sub(self.trap_gva));
+        let is_here = [0, TRAP.len() as u64].contains(&regs.rip.wrapping_sub(self.trap.gva));
         if !is_here || !self.is_due.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        let trap = vcpu.translate_gva(self.trap_gva).map_err(Error::call("find a kernel's code (KVM_TRANSLATE)"))?;
-        self.write(trap.physical_address, &self.original)?;
+        let trap = vcpu.translate_gva(self.trap.gva).map_err(Error::call("find a kernel's code (KVM_TRANSLATE)"))?;
+        self.write(trap.physical_address, &self.trap.original)?;
         // As the instruction CALL does, with what was at the trap as the next one. Neither function takes an argument.
         regs.rsp = regs.rsp.wrapping_sub(size_of::<u64>() as u64);
         let top = vcpu.translate_gva(regs.rsp).map_err(Error::call("find a kernel's stack (KVM_TRANSLATE)"))?;
-        self.write(top.physical_address, &self.trap_gva.to_le_bytes())?;
-        regs.rip = self.clocksource_done_booting;
+        self.write(top.physical_address, &self.trap.gva.to_le_bytes())?;
+        regs.rip = self.trap.clocksource_done_booting;
         vcpu.set_regs(&regs).map_err(Error::call("set a vCPU's registers (KVM_SET_REGS)"))
     }
 

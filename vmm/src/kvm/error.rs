@@ -115,9 +115,15 @@ pub enum Error {
         /// What each does by the host's kernel.
         states: String,
     },
-    /// It has no snapshots.
-    #[error("machines under KVM have no snapshots yet: boot each one")]
-    NoSnapshots,
+    /// Only a machine that stands still can be saved.
+    #[error("the machine does not stand still: its guest has ended, or goes on")]
+    NotStill,
+    /// What was saved of a machine is of no use here.
+    #[error("the saved state of a machine cannot be used: {why}; boot one instead, and take the snapshot again")]
+    State {
+        /// Why not.
+        why: String,
+    },
     /// The guest could not be put into memory.
     #[error(transparent)]
     Boot(#[from] boot::Error),

@@ -92,7 +92,7 @@ impl Kick {
         self.tid.lock().unwrap_or_else(PoisonError::into_inner).and_then(|tid| u32::try_from(tid).ok())
     }
 
-    /// Makes the thread leave the guest, now and each time it enters.
+    /// Makes the thread leave the guest, now and each time it enters until it takes the flag back.
     pub(crate) fn kick(&self) {
         self.page.leave_at_once();
         // The lock is held over the call, so that the number is this thread's and no later one's.

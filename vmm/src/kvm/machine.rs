@@ -5,6 +5,7 @@ use super::cpuid::{self, CpuIdTemplate};
 use super::devices::Ports;
 use super::early_clock::EarlyClock;
 use super::limits::Limits;
+use super::state::{State, Time};
 use super::threads::VcpuThreads;
 use super::{Error, acpi, boot, breakpoints, exits, system, vcpu};
 use crate::apic_id::ApicIds;
@@ -41,11 +42,23 @@ pub(crate) struct KvmMachine {
     vm: VmFd,
     /// Stop points, until the start.
     hooks: Vec<Hook>,
+    /// What the first vCPU says it is.
+    cpuid: Vec<kvm_cpuid_entry2>,
+    /// The time at which it goes on, while it stands still.
+    time: Option<Time>,
+}
+
+/// How a machine begins.
+enum Begin {
+    /// With this command line for its kernel.
+    Boot(String),
+    /// As another was.
+    GoOn(Box<State>),
 }
 
 impl KvmMachine {
-    /// Makes the machine, its vCPUs at the kernel's first instruction and in their places; `placing` says which those are
-    /// and takes what came of it.
+    /// Makes the machine, its vCPUs at the kernel's first instruction, or where another's were that was saved, and in their
+    /// places; `placing` says which those are and takes what came of it.
     ///
     /// # Errors
     /// Why it cannot be made.
@@ -57,14 +70,17 @@ impl KvmMachine {
         placing: Option<(&Plan, &mut Report)>,
         from: Option<&[u8]>,
     ) -> Result<Self, crate::Error> {
-        if from.is_some() {
-            return Err(Error::NoSnapshots.into());
-        }
         let topology = config.machine.topology;
         let (kvm, supported, ids) = host_for(topology)?;
-        let cmdline = crate::cmdline::build(config, &kernel_words(&ids, shares(&ids, host_cpus::usable().len())))?;
+        let begin = match from {
+            Some(bytes) => Begin::GoOn(Box::new(State::from_bytes(bytes)?)),
+            None => {
+                let words = kernel_words(&ids, shares(&ids, host_cpus::usable().len()));
+                Begin::Boot(crate::cmdline::build(config, &words)?)
+            }
+        };
         let template = CpuIdTemplate::new(&supported, topology);
-        Ok(Self::build(&kvm, config, (&ids, template), ram, &cmdline, (console, control), placing)?)
+        Ok(Self::build(&kvm, config, (&ids, template), ram, begin, (console, control), placing)?)
     }
 
     fn build(
@@ -72,7 +88,7 @@ impl KvmMachine {
         config: &VmConfig,
         (ids, mut template): (&ApicIds, CpuIdTemplate),
         ram: &GuestRam,
-        cmdline: &str,
+        begin: Begin,
         (console, control): (&SerialLog, &SerialLog),
         mut placing: Option<(&Plan, &mut Report)>,
     ) -> Result<Self, Error> {
@@ -83,22 +99,36 @@ impl KvmMachine {
             plan.may_keep_cpus().is_ok()
         });
         map_ram(&vm, ram)?;
-        let entry_gpa = load(config, ids, ram, cmdline)?;
         if real_time_hint {
             template = template.with_real_time_hint();
         }
+        let cpuid = template.for_cpu(0);
         let vcpus = create_vcpus(&vm, ids, &template)?;
-        if let Some(boot_vcpu) = vcpus.first() {
-            vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
-        }
-        let clock = early_clock(config, ids, ram);
-        let ports = Arc::new(Ports::new(&vm, console, control)?);
+        let (clock, time, saved) = match begin {
+            Begin::Boot(cmdline) => (boot(config, ids, ram, &cmdline, &vcpus)?, None, None),
+            Begin::GoOn(state) => {
+                state.check(vcpus.len(), &cpuid)?;
+                state.put(&vm, &vcpus)?;
+                let clock = state.trap.map(|trap| EarlyClock::again(trap, ram));
+                (clock, Some(state.time), Some(state.ports))
+            }
+        };
+        // After the controllers that they may interrupt at once.
+        let ports = Arc::new(Ports::new(&vm, console, control, saved)?);
         let places = placing.as_ref().map(|(plan, _)| plan.places()).unwrap_or_default();
         let (threads, placed) = VcpuThreads::new(vcpus, &ports, ram, &places, clock)?;
         if let Some((plan, report)) = placing {
             plan.book_threads(report, placed);
         }
-        Ok(Self { threads, ports, vm, hooks: Vec::new() })
+        Ok(Self { threads, ports, vm, hooks: Vec::new(), cpuid, time })
+    }
+
+    /// Lets time go on where it stood.
+    fn set_time(&mut self) -> Result<(), Error> {
+        let Some(time) = &self.time else { return Ok(()) };
+        self.threads.with_vcpus(|vcpus| time.put(&self.vm, vcpus))?;
+        self.time = None;
+        Ok(())
     }
 }
 
@@ -114,20 +144,32 @@ impl Machine for KvmMachine {
     }
 
     fn start(&mut self) -> Result<(), crate::Error> {
+        self.set_time()?;
         self.threads.start(std::mem::take(&mut self.hooks));
         Ok(())
     }
 
     fn freeze(&mut self) -> Result<bool, crate::Error> {
-        Err(Error::NoSnapshots.into())
+        self.threads.halt()?;
+        let time = self.threads.with_vcpus(|vcpus| Time::take(&self.vm, vcpus));
+        if time.is_err() {
+            self.threads.go_on();
+        }
+        self.time = Some(time?);
+        Ok(true)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, crate::Error> {
-        Err(Error::NoSnapshots.into())
+        let time = self.time.clone().ok_or(Error::NotStill)?;
+        let (ports, trap) = (self.ports.state(), self.threads.trap());
+        let state = self.threads.with_vcpus(|vcpus| State::take(&self.vm, vcpus, &self.cpuid, time, ports, trap))?;
+        Ok(state.to_bytes()?)
     }
 
     fn resume(&mut self) -> Result<(), crate::Error> {
-        Err(Error::NoSnapshots.into())
+        self.set_time()?;
+        self.threads.go_on();
+        Ok(())
     }
 
     fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {
@@ -190,10 +232,21 @@ fn shares(ids: &ApicIds, host_cpus: usize) -> bool {
     ids.all().count() > host_cpus
 }
 
-/// The clock in good time where idle vCPUs that tick would keep others waiting.
-fn early_clock(config: &VmConfig, ids: &ApicIds, ram: &GuestRam) -> Option<EarlyClock> {
-    let code = config.timers?.clock.filter(|_| shares(ids, host_cpus::usable().len()))?;
-    EarlyClock::set(&code, ram)
+/// Puts the kernel into memory and the boot vCPU at its entry; the clock in good time where idle vCPUs that tick would keep
+/// others waiting.
+fn boot(
+    config: &VmConfig,
+    ids: &ApicIds,
+    ram: &GuestRam,
+    cmdline: &str,
+    vcpus: &[VcpuFd],
+) -> Result<Option<EarlyClock>, Error> {
+    let entry_gpa = load(config, ids, ram, cmdline)?;
+    if let Some(boot_vcpu) = vcpus.first() {
+        vcpu::enter_kernel(boot_vcpu, entry_gpa)?;
+    }
+    let code = config.timers.and_then(|timers| timers.clock).filter(|_| shares(ids, host_cpus::usable().len()));
+    Ok(code.and_then(|code| EarlyClock::set(&code, ram)))
 }
 
 /// What this backend adds to the kernel command line.

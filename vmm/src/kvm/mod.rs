@@ -19,6 +19,7 @@ mod limits;
 mod machine;
 mod probe;
 mod registers;
+pub(crate) mod state;
 mod system;
 mod threads;
 mod vcpu;

@@ -1,10 +1,11 @@
-//! The threads that run the vCPUs: made early, let go at once, and always brought back.
+//! The threads that run the vCPUs: made early, let go at once, halted and let go again, and always brought back.
 
 use super::breakpoints::Breakpoints;
 use super::devices::Ports;
-use super::early_clock::EarlyClock;
+use super::early_clock::{EarlyClock, Trap};
 use super::join::{self, RETRY};
 use super::kick::Kick;
+use super::vcpu::Wanted;
 use super::{Error, vcpu};
 use crate::machine::{Exit, VcpuClock};
 use crate::memory::GuestRam;
@@ -14,7 +15,7 @@ use kvm_ioctls::VcpuFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Enough for the run loop; a test process may have hundreds of these.
 const STACK_BYTES: usize = 128 << 10;
@@ -25,9 +26,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// What the threads and their owner share.
 struct Shared {
     vcpus: Vec<Slot>,
-    /// Whether the vCPUs may run.
-    started: Mutex<bool>,
+    gate: Mutex<Gate>,
     changed: Condvar,
+    /// What [`Gate::open`] says the contrary of, for those who run.
+    halt: AtomicBool,
     /// Set once, when all vCPUs must leave the guest.
     over: AtomicBool,
     exit: Mutex<Option<Exit>>,
@@ -39,14 +41,24 @@ struct Shared {
     ram: GuestRam,
 }
 
+/// Before which the threads wait.
+struct Gate {
+    /// Whether the vCPUs may run.
+    open: bool,
+    /// How many are behind it.
+    running: usize,
+}
+
 struct Slot {
+    /// Its thread has it while it runs.
+    vcpu: Mutex<VcpuFd>,
     kick: Kick,
     /// The clock's last reading, once the thread is through.
     last_clock: Mutex<Option<VcpuClock>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every value behind these locks is replaced in one step.
+    // Every value behind these locks is replaced in one step, or KVM's own.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -58,14 +70,32 @@ impl Shared {
         self.vcpus.iter().for_each(|slot| slot.kick.kick());
     }
 
-    /// Waits for the start; false when there will be none.
-    fn wait_for_start(&self) -> bool {
-        let mut started = lock(&self.started);
-        while !*started && !self.over.load(Ordering::SeqCst) {
+    /// Waits until the vCPUs may run; false when they never will.
+    fn pass(&self) -> bool {
+        let mut gate = lock(&self.gate);
+        while !gate.open && !self.over.load(Ordering::SeqCst) {
             // The end may come between the look at `over` and the wait, for it does not take the lock: so look again.
-            started = self.changed.wait_timeout(started, RETRY * 50).unwrap_or_else(PoisonError::into_inner).0;
+            gate = self.changed.wait_timeout(gate, RETRY * 50).unwrap_or_else(PoisonError::into_inner).0;
         }
-        !self.over.load(Ordering::SeqCst)
+        let may_run = !self.over.load(Ordering::SeqCst);
+        gate.running += usize::from(may_run);
+        may_run
+    }
+
+    /// Says that a vCPU that might run stands still.
+    fn stand(&self) {
+        lock(&self.gate).running -= 1;
+        self.changed.notify_all();
+    }
+
+    fn wanted(&self) -> Wanted {
+        if self.over.load(Ordering::Relaxed) {
+            Wanted::End
+        } else if self.halt.load(Ordering::Relaxed) {
+            Wanted::Stand
+        } else {
+            Wanted::Run
+        }
     }
 
     /// What the threads do that are not through.
@@ -75,17 +105,23 @@ impl Shared {
         states.collect::<Vec<_>>().join(", ")
     }
 
-    fn run(&self, number: usize, vcpu: &mut VcpuFd, ports: &Ports) {
-        if self.wait_for_start()
-            && let Some(exit) = vcpu::run((number, vcpu), ports, self.clock.as_ref(), self.breakpoints.get(), || {
-                self.over.load(Ordering::Relaxed)
-            })
-        {
-            lock(&self.exit).get_or_insert(exit);
-            self.end();
-        }
+    fn run(&self, number: usize, ports: &Ports) {
         let slot = &self.vcpus[number];
+        while self.pass() {
+            let exit = self.run_until_halt(number, &mut lock(&slot.vcpu), ports);
+            if let Some(exit) = exit {
+                lock(&self.exit).get_or_insert(exit);
+                self.end();
+            }
+            self.stand();
+        }
         *lock(&slot.last_clock) = slot.clock();
+    }
+
+    fn run_until_halt(&self, number: usize, vcpu: &mut VcpuFd, ports: &Ports) -> Option<Exit> {
+        // Whoever wants it to leave again says so again, until it has left.
+        vcpu.set_kvm_immediate_exit(0);
+        vcpu::run((number, vcpu), ports, self.clock.as_ref(), self.breakpoints.get(), || self.wanted())
     }
 }
 
@@ -113,27 +149,30 @@ impl VcpuThreads {
         places: &[Place],
         clock: Option<EarlyClock>,
     ) -> Result<(Self, Vec<Placed>), Error> {
-        let slots = vcpus.iter().map(|vcpu| Ok(Slot { kick: Kick::new(vcpu)?, last_clock: Mutex::new(None) }));
+        let count = vcpus.len();
+        let slots = vcpus
+            .into_iter()
+            .map(|vcpu| Ok(Slot { kick: Kick::new(&vcpu)?, vcpu: Mutex::new(vcpu), last_clock: Mutex::new(None) }));
         let shared = Shared {
             vcpus: slots.collect::<Result<_, Error>>()?,
-            started: Mutex::new(false),
+            gate: Mutex::new(Gate { open: false, running: 0 }),
             changed: Condvar::new(),
+            halt: AtomicBool::new(false),
             over: AtomicBool::new(false),
             exit: Mutex::new(None),
             clock,
             breakpoints: OnceLock::new(),
             ram: ram.clone(),
         };
-        let count = vcpus.len();
         let mut this = Self { shared: Arc::new(shared), threads: Vec::with_capacity(count) };
         let (sender, ready) = mpsc::channel();
-        for (number, mut vcpu) in vcpus.into_iter().enumerate() {
+        for number in 0..count {
             let (shared, ports, ready) = (Arc::clone(&this.shared), Arc::clone(ports), sender.clone());
             let place = places.get(number).copied();
             let body = move || {
                 let _attached = shared.vcpus[number].kick.attach();
                 let _ = ready.send(place.map(run_here));
-                shared.run(number, &mut vcpu, &ports);
+                shared.run(number, &ports);
             };
             let thread = std::thread::Builder::new().name(format!("vcpu{number}")).stack_size(STACK_BYTES).spawn(body);
             this.threads.push(thread.map_err(Error::io("start a thread for a vCPU"))?);
@@ -148,8 +187,54 @@ impl VcpuThreads {
         if !hooks.is_empty() {
             self.shared.breakpoints.get_or_init(|| Breakpoints::new(hooks, self.shared.ram.clone()));
         }
-        *lock(&self.shared.started) = true;
+        self.open();
+    }
+
+    fn open(&self) {
+        lock(&self.shared.gate).open = true;
         self.shared.changed.notify_all();
+    }
+
+    /// Makes all vCPUs stand still, and returns when they do.
+    ///
+    /// # Errors
+    /// [`Error::Stuck`] when the host's kernel keeps some of them, [`Error::NotStill`] when the guest has ended.
+    pub(super) fn halt(&self) -> Result<(), Error> {
+        let (shared, began) = (&*self.shared, Instant::now());
+        lock(&shared.gate).open = false;
+        shared.halt.store(true, Ordering::SeqCst);
+        loop {
+            shared.vcpus.iter().for_each(|slot| slot.kick.kick());
+            let some_run = |gate: &mut Gate| gate.running > 0 && !shared.over.load(Ordering::SeqCst);
+            let gate = shared.changed.wait_timeout_while(lock(&shared.gate), RETRY, some_run);
+            let running = gate.unwrap_or_else(PoisonError::into_inner).0.running;
+            if shared.over.load(Ordering::SeqCst) {
+                return Err(Error::NotStill);
+            }
+            if running == 0 {
+                return Ok(());
+            }
+            if began.elapsed() > STOP_LIMIT {
+                return Err(Error::Stuck { threads: running, limit: STOP_LIMIT, states: shared.states() });
+            }
+        }
+    }
+
+    /// Lets vCPUs go on that stand still.
+    pub(super) fn go_on(&self) {
+        self.shared.halt.store(false, Ordering::SeqCst);
+        self.open();
+    }
+
+    /// Gives vCPUs that do not run, in their order.
+    pub(super) fn with_vcpus<T>(&self, look: impl FnOnce(&[&VcpuFd]) -> T) -> T {
+        let held: Vec<_> = self.shared.vcpus.iter().map(|slot| lock(&slot.vcpu)).collect();
+        look(&held.iter().map(|vcpu| &**vcpu).collect::<Vec<_>>())
+    }
+
+    /// The trap in the kernel, if it has not come there.
+    pub(super) fn trap(&self) -> Option<Trap> {
+        self.shared.clock.as_ref().and_then(EarlyClock::trap)
     }
 
     /// Why the machine is over, once it is.

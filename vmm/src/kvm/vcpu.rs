@@ -3,10 +3,11 @@
 use super::breakpoints::Breakpoints;
 use super::devices::Ports;
 use super::early_clock::EarlyClock;
+use super::state::msrs;
 use super::{Error, registers};
 use crate::layout::{BOOT_GDT_GPA, BOOT_PAGE_TABLES_GPA, BOOT_PARAMS_GPA};
 use crate::machine::Exit;
-use kvm_bindings::{CpuId, Msrs, kvm_cpuid_entry2, kvm_msr_entry, kvm_regs};
+use kvm_bindings::{CpuId, kvm_cpuid_entry2, kvm_regs};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io;
 
@@ -36,18 +37,8 @@ pub(super) fn configure(vcpu: &VcpuFd, leaves: &[kvm_cpuid_entry2]) -> Result<()
     let cpuid = CpuId::from_entries(leaves)
         .map_err(|error| Error::io("describe a vCPU's features")(io::Error::other(format!("{error:?}"))))?;
     vcpu.set_cpuid2(&cpuid).map_err(Error::call("set the features of a vCPU (KVM_SET_CPUID2)"))?;
-    set_msrs(vcpu, &[(MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRING), (MSR_MTRR_DEFAULT_TYPE, MTRR_WRITE_BACK)])?;
+    msrs::set(vcpu, &[(MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRING), (MSR_MTRR_DEFAULT_TYPE, MTRR_WRITE_BACK)])?;
     set_local_interrupts(vcpu)
-}
-
-fn set_msrs(vcpu: &VcpuFd, values: &[(u32, u64)]) -> Result<(), Error> {
-    let entries: Vec<_> =
-        values.iter().map(|&(index, data)| kvm_msr_entry { index, data, ..Default::default() }).collect();
-    let msrs = Msrs::from_entries(&entries)
-        .map_err(|error| Error::io("list a vCPU's registers")(io::Error::other(format!("{error:?}"))))?;
-    let done = vcpu.set_msrs(&msrs).map_err(Error::call("set registers of a vCPU (KVM_SET_MSRS)"))?;
-    // KVM stops at the first that it refuses.
-    values.get(done).map_or(Ok(()), |&(index, _)| Err(Error::MsrRefused { index }))
 }
 
 /// LINT0 takes the legacy controller's interrupts, LINT1 non-maskable ones, as on every PC.
@@ -85,18 +76,29 @@ pub(super) fn enter_kernel(vcpu: &VcpuFd, entry_gpa: u64) -> Result<(), Error> {
     vcpu.set_regs(&regs).map_err(Error::call("set a vCPU's registers (KVM_SET_REGS)"))
 }
 
-/// Runs a vCPU until `stop` says so, which gives `None`, or the machine is over.
+/// What a vCPU is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Run.
+    Run,
+    /// Stand still, with all done that KVM has begun.
+    Stand,
+    /// End, however it stands.
+    End,
+}
+
+/// Runs a vCPU as long as that is wanted, which gives `None`, or until the machine is over.
 pub(super) fn run(
     (number, vcpu): (usize, &mut VcpuFd),
     ports: &Ports,
     clock: Option<&EarlyClock>,
     breakpoints: Option<&Breakpoints>,
-    stop: impl Fn() -> bool,
+    wanted: impl Fn() -> Wanted,
 ) -> Option<Exit> {
     if let Some(Err(error)) = breakpoints.map(|breakpoints| breakpoints.arm(vcpu)) {
         return Some(Exit::Broken(error.to_string()));
     }
-    while !stop() {
+    while wanted() != Wanted::End {
         let over = match vcpu.run() {
             Ok(VcpuExit::IoOut(port, _)) if clock.is_some_and(|clock| clock.may_be_at(port)) => {
                 clock.and_then(|clock| clock.reached(vcpu).err()).map(|error| Exit::Broken(error.to_string()))
@@ -122,6 +124,9 @@ pub(super) fn run(
             ))),
             Ok(VcpuExit::InternalError) => Some(Exit::Broken(internal_error(vcpu))),
             Ok(other) => Some(Exit::Broken(format!("KVM ended the guest's run with {other:?}"))),
+            // Only here it may stand: before, KVM has yet to give the guest what it has read from a port, for one, and does so
+            // as it is entered again, even if it is told to leave at once (Documentation/virt/kvm/api.rst, KVM_RUN).
+            Err(error) if error.errno() == libc::EINTR && wanted() == Wanted::Stand => return None,
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => None,
             Err(error) => Some(Exit::Broken(format!("KVM_RUN failed: {error}"))),
         };

@@ -21,6 +21,13 @@ pub(crate) const POWER_OFF: &[u8] = &[0x66, 0xba, 0x00, 0x06, 0xb0, 0x34, 0xee, 
 /// Writes "K" to COM1, then dies: mov dx, 0x3f8; mov al, 'K'; out dx, al; ud2
 pub(crate) const LAST_WORD: &[u8] = &[0x66, 0xba, 0xf8, 0x03, 0xb0, b'K', 0xee, 0x0f, 0x0b];
 
+/// Writes the time stamp counter to COM1 for ever, eight bytes each time: rdtsc; shl rdx, 32; or rax, rdx; mov ecx, 8;
+/// mov dx, 0x3f8; out: out dx, al; shr rax, 8; loop out; jmp back
+pub(crate) const COUNT: &[u8] = &[
+    0x0f, 0x31, 0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0xb9, 8, 0, 0, 0, 0x66, 0xba, 0xf8, 0x03, 0xee, 0x48, 0xc1,
+    0xe8, 0x08, 0xe2, 0xf9, 0xeb, 0xe5,
+];
+
 /// Reads where there is nothing, a port and an address, and powers off if both give ones, else resets:
 /// mov dx, 0x1234; in eax, dx; inc eax; jnz bad; mov ebx, 0x30000000; mov eax, \[rbx\]; inc eax; jnz bad;
 /// mov dx, 0x600; mov al, 0x34; out dx, al; bad: mov al, 0xfe; out 0x64, al

@@ -19,6 +19,8 @@ const SENDFILE: u64 = 40;
 const MOUNT: u64 = 165;
 const REBOOT: u64 = 169;
 const PAUSE: u64 = 34;
+const NANOSLEEP: u64 = 35;
+const SCHED_SETAFFINITY: u64 = 203;
 const READ_WRITE: u64 = 2;
 const STDOUT: u64 = 1;
 /// The first descriptor that is free: 0 to 2 are the console.
@@ -80,6 +82,19 @@ impl Init {
         self
     }
 
+    /// Writes what is in a file to another.
+    pub(crate) fn copy(mut self, from: &str, to: &str) -> Self {
+        for (path, mode) in [(to, READ_WRITE), (from, 0)] {
+            let path = self.string(path);
+            self.calls.push([OPEN, path, mode, 0, 0, 0]);
+        }
+        self.calls.push([SENDFILE, FIRST_FREE, FIRST_FREE + 1, 0, MAX_FILE_BYTES, 0]);
+        for file in [FIRST_FREE, FIRST_FREE + 1] {
+            self.calls.push([CLOSE, file, 0, 0, 0, 0]);
+        }
+        self
+    }
+
     /// Turns off that the console repeats what is typed (termios(3), `ECHO`).
     pub(crate) fn no_echo(mut self) -> Self {
         // As the kernel starts (include/linux/tty.h, INIT_C_CC aside), without ECHO: ICRNL; OPOST, ONLCR; 115200 8N1, CREAD,
@@ -95,6 +110,20 @@ impl Init {
         let at = self.bytes(&vec![0; bytes]);
         self.calls.push([READ, STDIN, at, bytes as u64, 0, 0]);
         self.calls.push([WRITE, STDOUT, at, bytes as u64, 0, 0]);
+        self
+    }
+
+    /// Sleeps.
+    pub(crate) fn sleep_ms(mut self, ms: u64) -> Self {
+        let at = self.bytes(&[ms / 1000, ms % 1000 * 1_000_000].map(u64::to_le_bytes).concat());
+        self.calls.push([NANOSLEEP, at, 0, 0, 0, 0]);
+        self
+    }
+
+    /// Goes to a CPU, one of the first 64.
+    pub(crate) fn go_to(mut self, cpu: u32) -> Self {
+        let at = self.bytes(&(1_u64 << cpu).to_le_bytes());
+        self.calls.push([SCHED_SETAFFINITY, 0, 8, at, 0, 0]);
         self
     }
 
@@ -130,7 +159,7 @@ impl Init {
             std::io::Write::write_all(&mut writer, &bytes).unwrap();
             writer.finish().unwrap();
         }
-        for (name, major, minor) in [("dev/console", 5, 1), ("dev/ttyS1", 4, 65)] {
+        for (name, major, minor) in [("dev/console", 5, 1), ("dev/ttyS1", 4, 65), ("dev/kmsg", 1, 11)] {
             let header = cpio::newc::Builder::new(name).mode(0o020_600).rdev_major(major).rdev_minor(minor);
             header.write(&mut out, 0).finish().unwrap();
         }

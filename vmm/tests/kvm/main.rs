@@ -11,6 +11,7 @@ mod early_clock;
 mod init;
 mod limits;
 mod placement;
+mod snapshot;
 mod stops;
 mod typing;
 

@@ -43,7 +43,8 @@ fn line(number: usize) -> String {
     line
 }
 
-fn wait_for(vm: &mut Vm, console: &mut String, text: &str) {
+/// Reads the console until it has this text.
+pub(crate) fn wait_for(vm: &mut Vm, console: &mut String, text: &str) {
     let begin = Instant::now();
     while !console.contains(text) {
         let last = console.lines().last();

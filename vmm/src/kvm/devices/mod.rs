@@ -6,7 +6,7 @@ mod sleep;
 mod uart;
 
 use uart::Signal;
-pub(crate) use uart::Uart;
+pub(crate) use uart::{Uart, UartState};
 
 use crate::layout::{ACPI_SLEEP, COM1, COM2, I8042};
 use crate::machine::Exit;
@@ -46,6 +46,14 @@ pub enum Error {
         port: &'static str,
         /// What came back.
         source: io::Error,
+    },
+    /// The port cannot go on from what was saved.
+    #[error("the saved state of {port} cannot be used: {why}")]
+    State {
+        /// `COM1` or `COM2`.
+        port: &'static str,
+        /// What is wrong.
+        why: String,
     },
     /// The guest cannot be told of its input.
     #[error("cannot tell the guest of what arrives on {port}: {why}")]
@@ -91,16 +99,27 @@ fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Ports {
-    /// The devices of a machine, with their interrupts wired.
+    /// The devices of a machine, with their interrupts wired; the serial ports go on from a state, if they have one.
     ///
     /// # Errors
     /// What could not be made.
-    pub(crate) fn new(vm: &VmFd, console: &SerialLog, control: &SerialLog) -> Result<Self, Error> {
+    pub(crate) fn new(
+        vm: &VmFd,
+        console: &SerialLog,
+        control: &SerialLog,
+        saved: Option<[UartState; 2]>,
+    ) -> Result<Self, Error> {
+        let [com1, com2] = saved.map_or([None, None], |saved| saved.map(Some));
         Ok(Self {
-            com1: Mutex::new(Uart::wired("COM1", vm, COM1.1, console)?),
-            com2: Mutex::new(Uart::wired("COM2", vm, COM2.1, control)?),
+            com1: Mutex::new(Uart::wired("COM1", vm, COM1.1, console, com1)?),
+            com2: Mutex::new(Uart::wired("COM2", vm, COM2.1, control, com2)?),
             keyboard: Mutex::new(I8042Device::new(ResetLine::default())),
         })
+    }
+
+    /// All that the ports of another machine need to go on: COM1 and COM2. A machine whose other devices have a state is over.
+    pub(crate) fn state(&self) -> [UartState; 2] {
+        [&self.com1, &self.com2].map(|uart| lock(uart).state())
     }
 
     /// The guest wrote to a port; with several bytes, one after the other to the same port. `Some` when the machine is
@@ -179,7 +198,7 @@ mod tests {
 
     fn ports() -> (Ports, SerialLog, SerialLog) {
         let (console, control) = (SerialLog::new(c"test").unwrap(), SerialLog::new(c"test").unwrap());
-        let uart = |port, log: &SerialLog| Mutex::new(Uart::new(port, log).unwrap().0);
+        let uart = |port, log: &SerialLog| Mutex::new(Uart::new(port, log, None).unwrap().0);
         let ports = Ports {
             com1: uart("COM1", &console),
             com2: uart("COM2", &control),

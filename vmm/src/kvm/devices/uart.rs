@@ -6,11 +6,12 @@
 use super::Error;
 use crate::serial_log::SerialLog;
 use kvm_ioctls::VmFd;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use vm_superio::serial::NoEvents;
-use vm_superio::{Serial, Trigger};
+use vm_superio::{Serial, SerialState, Trigger};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 /// Registers that this file looks at (PC16550D data sheet, section 8).
@@ -36,10 +37,43 @@ impl Trigger for InterruptLine {
 }
 
 /// What comes down the line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Signal {
     Byte(u8),
     Break,
+}
+
+/// What a port knows, and what it has not given to the guest yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UartState {
+    #[serde(with = "Registers")]
+    serial: SerialState,
+    line: VecDeque<Signal>,
+    break_in_fifo: bool,
+    break_untold: bool,
+}
+
+/// For serde, which is no business of the device's crate.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SerialState")]
+struct Registers {
+    baud_divisor_low: u8,
+    baud_divisor_high: u8,
+    interrupt_enable: u8,
+    interrupt_identification: u8,
+    line_control: u8,
+    line_status: u8,
+    modem_control: u8,
+    modem_status: u8,
+    scratch: u8,
+    in_buffer: Vec<u8>,
+}
+
+impl Default for UartState {
+    fn default() -> Self {
+        let serial = SerialState::default();
+        Self { serial, line: VecDeque::new(), break_in_fifo: false, break_untold: false }
+    }
 }
 
 /// A 16550A.
@@ -55,22 +89,42 @@ pub(crate) struct Uart {
 }
 
 impl Uart {
-    /// A port that writes to `log`, and the other end of its interrupt line.
-    pub(super) fn new(port: &'static str, log: &SerialLog) -> Result<(Self, EventFd), Error> {
+    /// A port that writes to `log`, in this state if it has one, and the other end of its interrupt line.
+    pub(super) fn new(port: &'static str, log: &SerialLog, state: Option<UartState>) -> Result<(Self, EventFd), Error> {
         let interrupt = |source| Error::Interrupt { port, source };
         let line = EventFd::new(EFD_NONBLOCK).map_err(interrupt)?;
         let end = line.try_clone().map_err(interrupt)?;
         let log = log.writer().map_err(|source| Error::Log { port, source })?;
-        let serial = Serial::new(InterruptLine(line), log);
-        Ok((Self { port, serial, line: VecDeque::new(), break_in_fifo: false, break_untold: false }, end))
+        if state.as_ref().is_some_and(|state| state.serial.interrupt_enable != 0) {
+            // One may have been on its way to a controller when that was saved. A driver that finds nothing goes on; a kernel
+            // that has none yet would take it for an exception.
+            line.write(1).map_err(interrupt)?;
+        }
+        let UartState { serial, line: waiting, break_in_fifo, break_untold } = state.unwrap_or_default();
+        let serial = Serial::from_state(&serial, InterruptLine(line), NoEvents, log)
+            .map_err(|error| Error::State { port, why: error.to_string() })?;
+        Ok((Self { port, serial, line: waiting, break_in_fifo, break_untold }, end))
     }
 
     /// The same, with its interrupt wired to a machine.
-    pub(super) fn wired(port: &'static str, vm: &VmFd, interrupt: u32, log: &SerialLog) -> Result<Self, Error> {
-        let (uart, line) = Self::new(port, log)?;
+    pub(super) fn wired(
+        port: &'static str,
+        vm: &VmFd,
+        interrupt: u32,
+        log: &SerialLog,
+        state: Option<UartState>,
+    ) -> Result<Self, Error> {
+        let (uart, line) = Self::new(port, log, state)?;
+        // What is on the line already arrives now.
         vm.register_irqfd(&line, interrupt)
             .map_err(|error| Error::Interrupt { port, source: io::Error::from_raw_os_error(error.errno()) })?;
         Ok(uart)
+    }
+
+    /// All that another port needs to go on from here.
+    pub(super) fn state(&self) -> UartState {
+        let (serial, line) = (self.serial.state(), self.line.clone());
+        UartState { serial, line, break_in_fifo: self.break_in_fifo, break_untold: self.break_untold }
     }
 
     /// Something arrives.
@@ -156,7 +210,7 @@ mod tests {
 
     /// A port whose driver takes interrupts.
     fn uart() -> (Uart, EventFd) {
-        let (mut uart, line) = Uart::new("COM1", &SerialLog::new(c"test").unwrap()).unwrap();
+        let (mut uart, line) = Uart::new("COM1", &SerialLog::new(c"test").unwrap(), None).unwrap();
         uart.write(INTERRUPT_ENABLE, INTERRUPT_ENABLE_RECEIVED).unwrap();
         (uart, line)
     }
@@ -234,5 +288,35 @@ mod tests {
         assert_eq!(take(&mut uart, usize::MAX), []);
         uart.write(MODEM_CONTROL, 0).unwrap();
         assert_eq!(take(&mut uart, usize::MAX), [Signal::Byte(b'x'), Signal::Break]);
+    }
+
+    #[test]
+    fn a_port_goes_on_where_another_was_saved() {
+        let (mut uart, _line) = uart();
+        let sent: Vec<_> = bytes(b"ab").chain([Signal::Break]).chain(bytes(&[7; 200])).collect();
+        uart.receive(sent.clone()).unwrap();
+        assert_eq!(take(&mut uart, 1), sent[..1]);
+        let saved = postcard::to_stdvec(&uart.state()).unwrap();
+        let state: UartState = postcard::from_bytes(&saved).unwrap();
+        assert_eq!(state, uart.state());
+        let (mut other, line) = Uart::new("COM1", &SerialLog::new(c"test").unwrap(), Some(state)).unwrap();
+        assert_eq!(line.read().unwrap(), 1, "the driver is told, for it may not know yet");
+        for uart in [&mut uart, &mut other] {
+            assert_eq!(take(uart, usize::MAX), sent[1..]);
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_where_there_is_no_driver() {
+        let (_, line) = Uart::new("COM2", &SerialLog::new(c"test").unwrap(), Some(UartState::default())).unwrap();
+        assert_eq!(line.read().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_state_that_no_port_can_have_is_an_error() {
+        let serial = SerialState { in_buffer: vec![0; 65], ..Default::default() };
+        let state = UartState { serial, ..Default::default() };
+        let error = Uart::new("COM2", &SerialLog::new(c"test").unwrap(), Some(state)).err().unwrap().to_string();
+        assert_eq!(error, "the saved state of COM2 cannot be used: No space left in FIFO");
     }
 }
