@@ -58,22 +58,17 @@ struct Function {
 /// All programs of `struct_ops` that there are now, schedulers' among them.
 pub(crate) fn struct_ops() -> Result<Vec<Loaded>> {
     let mut programs = Vec::new();
-    let mut at = Id::default();
-    loop {
-        match sys::bpf(PROG_GET_NEXT_ID, &mut at) {
-            Ok(_) => {}
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(programs),
-            Err(error) => return Err(error).context("cannot list the kernel's BPF programs (BPF_PROG_GET_NEXT_ID)"),
-        }
-        at = Id { id: at.next, ..Id::default() };
-        let what = || format!("cannot ask what the BPF program {} is", at.id);
-        match sys::open(PROG_GET_FD_BY_ID, &mut Id { id: at.id, ..Id::default() }) {
+    for id in sys::ids(PROG_GET_NEXT_ID) {
+        let id = id.context("cannot list the kernel's BPF programs (BPF_PROG_GET_NEXT_ID)")?;
+        let what = || format!("cannot ask what the BPF program {id} is");
+        match sys::open(PROG_GET_FD_BY_ID, &mut Id { id, ..Id::default() }) {
             Ok(fd) => programs.extend(look(fd).with_context(what)?),
             // Gone by now.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error).with_context(what),
         }
     }
+    Ok(programs)
 }
 
 /// The program, if it is one of `struct_ops` with type information.

@@ -75,16 +75,11 @@ impl Map {
     /// All maps that there are now.
     pub(super) fn all() -> Result<Vec<Self>> {
         let mut maps = Vec::new();
-        let mut at = Id::default();
-        loop {
-            match sys::bpf(MAP_GET_NEXT_ID, &mut at) {
-                Ok(_) => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(maps),
-                Err(error) => return Err(error).context("cannot list the kernel's BPF maps (BPF_MAP_GET_NEXT_ID)"),
-            }
-            at = Id { id: at.next, ..Id::default() };
-            maps.extend(Self::open(at.id)?);
+        for id in sys::ids(MAP_GET_NEXT_ID) {
+            let id = id.context("cannot list the kernel's BPF maps (BPF_MAP_GET_NEXT_ID)")?;
+            maps.extend(Self::open(id)?);
         }
+        Ok(maps)
     }
 
     /// `None` for one that is gone by now.

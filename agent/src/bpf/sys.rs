@@ -58,6 +58,22 @@ pub(super) fn open<T: Words>(command: u32, attr: &mut T) -> io::Result<OwnedFd> 
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The numbers of all objects of a kind, which a command such as [`PROG_GET_NEXT_ID`] goes through.
+pub(super) fn ids(next: u32) -> impl Iterator<Item = io::Result<u32>> {
+    let mut last = 0;
+    std::iter::from_fn(move || {
+        let mut at = Id { id: last, ..Id::default() };
+        match bpf(next, &mut at) {
+            Ok(_) => {
+                last = at.next;
+                Some(Ok(last))
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => None,
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
 /// What the kernel says of an object. A kernel that knows less leaves the rest as it is.
 pub(super) fn info<T: Words>(fd: BorrowedFd<'_>, into: &mut T) -> io::Result<()> {
     let address = std::ptr::from_mut(into) as u64;
