@@ -34,8 +34,8 @@ pub(super) struct Run<'a> {
 
 /// Every stretch in which a task ran that is not an idle one, in order on each CPU. A CPU's first began at `from_ns`.
 pub(super) fn runs(schedule: &Schedule, from_ns: u64) -> Vec<Slice<Run<'_>>> {
-    let mut since: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut now: BTreeMap<u32, u32> = BTreeMap::new();
+    // By CPU: since when which task runs.
+    let mut running: BTreeMap<u32, (u64, u32)> = BTreeMap::new();
     let mut runs = Vec::new();
     let mut end = |cpu: u32, number: u32, began_ns: u64, to_ns: u64| {
         if let Some(task) = schedule.tasks.get(number as usize).filter(|task| task.pid != IDLE) {
@@ -45,13 +45,12 @@ pub(super) fn runs(schedule: &Schedule, from_ns: u64) -> Vec<Slice<Run<'_>>> {
     for Event { at_ns, cpu, what } in &schedule.events {
         if let What::Switch { from, to, .. } = what {
             // The number of the task that it went to before is that of its name and cgroup then.
-            let number = now.insert(*cpu, *to).unwrap_or(*from);
-            let began_ns = since.insert(*cpu, *at_ns).unwrap_or(from_ns);
+            let (began_ns, number) = running.insert(*cpu, (*at_ns, *to)).unwrap_or((from_ns, *from));
             end(*cpu, number, began_ns, *at_ns);
         }
     }
     let last_ns = schedule.events.last().map_or(from_ns, |event| event.at_ns);
-    now.into_iter().for_each(|(cpu, number)| end(cpu, number, since.get(&cpu).copied().unwrap_or(from_ns), last_ns));
+    running.into_iter().for_each(|(cpu, (began_ns, number))| end(cpu, number, began_ns, last_ns));
     runs
 }
 

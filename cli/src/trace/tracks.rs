@@ -81,14 +81,17 @@ fn who(report: &WorkerReport) -> String {
 
 fn cpus_as_scheduled(builder: &mut Builder, record: &Record, schedule: &Schedule, runs: &[Slice<Run<'_>>]) {
     let top = builder.track(None, "CPUs");
+    let mut by_cpu: BTreeMap<u32, Vec<Slice<Run<'_>>>> = BTreeMap::new();
+    for run in runs {
+        by_cpu.entry(run.what.cpu).or_default().push(*run);
+    }
     let mut moves: BTreeMap<u32, Vec<(u64, Label)>> = BTreeMap::new();
     for (cpu, at_ns, label) in schedule::moves(schedule) {
         moves.entry(cpu).or_default().push((at_ns, label));
     }
     for cpu in 0..record.machine.topology.cpus().min(Topology::MAX_CPUS) {
         let track = builder.track(Some(top), &format!("CPU {cpu}"));
-        let own: Vec<_> = runs.iter().filter(|run| run.what.cpu == cpu).copied().collect();
-        builder.slices(track, "run", &own, |run| {
+        builder.slices(track, "run", &by_cpu.remove(&cpu).unwrap_or_default(), |run| {
             let label = Label::new(schedule::name(run.task)).with("pid", run.task.pid);
             if run.task.cgroup.is_empty() { label } else { label.with("cgroup", &run.task.cgroup) }
         });
