@@ -18,14 +18,36 @@ const TASK_DEAD: u32 = 0x80;
 /// What has been seen so far.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    tasks: Vec<Task>,
-    numbers: HashMap<Task, TaskNumber>,
+    tasks: Tasks,
     /// By pid: who it was last, and what it does.
     last: HashMap<u32, Known>,
     events: VecDeque<Event>,
     lost: u64,
     /// How far the machine's clock was before the guest's, in nanoseconds.
     ahead_ns: VecDeque<i64>,
+}
+
+/// Each task once, by its number.
+#[derive(Debug, Default)]
+struct Tasks {
+    all: Vec<Task>,
+    numbers: HashMap<Task, TaskNumber>,
+}
+
+impl Tasks {
+    fn number(&mut self, task: Task) -> TaskNumber {
+        if let Some(number) = self.numbers.get(&task) {
+            return *number;
+        }
+        let number = self.all.len() as TaskNumber;
+        self.all.push(task.clone());
+        self.numbers.insert(task, number);
+        number
+    }
+
+    fn pid(&self, number: TaskNumber) -> u32 {
+        self.all[number as usize].pid
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +72,7 @@ impl Recorder {
             Point::Queued => {
                 let Some(on) = number(0) else { return };
                 let Some(task) = self.task(hit.values.get(1..)) else { return };
-                let known = self.known(self.tasks[task as usize].pid);
+                let known = self.known(self.tasks.pid(task));
                 if known.sleeps {
                     known.sleeps = false;
                     let waking_ns = known.waking_ns.take().unwrap_or(at_ns);
@@ -93,7 +115,7 @@ impl Recorder {
             // The next one of this number is another task.
             self.last.remove(&pid);
         }
-        self.last.entry(self.tasks[to as usize].pid).and_modify(|known| known.sleeps = false);
+        self.last.entry(self.tasks.pid(to)).and_modify(|known| known.sleeps = false);
         self.push(at_ns, hit.vcpu, What::Switch { from, state, to });
     }
 
@@ -110,7 +132,7 @@ impl Recorder {
             Event { at_ns: guest(event.at_ns), what, ..event }
         };
         let events = self.events.into_iter().map(in_guest_time).filter(|event| event.at_ns >= since_ns).collect();
-        Some(Schedule { tasks: self.tasks, events, lost: self.lost })
+        Some(Schedule { tasks: self.tasks.all, events, lost: self.lost })
     }
 
     fn push(&mut self, at_ns: u64, cpu: u32, what: What) {
@@ -133,29 +155,18 @@ impl Recorder {
             cgroup: value(CGROUP_NAME).map(text).unwrap_or_default(),
         };
         let pid = task.pid;
-        let number = self.number(task);
+        let number = self.tasks.number(task);
         // A new task is made asleep.
         self.last.entry(pid).or_insert(Known { number, sleeps: true, waking_ns: None }).number = number;
         Some(number)
     }
 
-    fn number(&mut self, task: Task) -> TaskNumber {
-        if let Some(number) = self.numbers.get(&task) {
-            return *number;
-        }
-        let number = self.tasks.len() as TaskNumber;
-        self.tasks.push(task.clone());
-        self.numbers.insert(task, number);
-        number
-    }
-
     /// What is known of a pid; at its first event, nothing.
     fn known(&mut self, pid: u32) -> &mut Known {
-        if !self.last.contains_key(&pid) {
-            let number = self.number(Task { pid, ..Task::default() });
-            self.last.insert(pid, Known { number, sleeps: false, waking_ns: None });
-        }
-        self.last.get_mut(&pid).unwrap_or_else(|| unreachable!("inserted above"))
+        self.last.entry(pid).or_insert_with(|| {
+            let number = self.tasks.number(Task { pid, ..Task::default() });
+            Known { number, sleeps: false, waking_ns: None }
+        })
     }
 }
 
