@@ -35,6 +35,7 @@ mod local;
 mod packaged;
 mod progress;
 mod sched_ext;
+pub mod search_path;
 mod spec;
 mod symbols;
 mod version;

@@ -1,6 +1,7 @@
 //! The C compiler for BPF.
 
 use anyhow::{Context, Result};
+use ktstr_kernels::search_path;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -33,17 +34,10 @@ pub(crate) fn find() -> Result<PathBuf> {
 /// All on the search path, with their major versions; `clang` without one is taken to be the newest. One program has one
 /// entry, whatever links to it.
 pub(crate) fn all() -> Vec<(u32, PathBuf)> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let files = env::split_paths(&path).filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
-    let named = files.filter_map(|file| Some((version(file.file_name().to_str()?)?, file.path())));
+    let dirs = search_path::dirs();
+    let plain = dirs.iter().map(|dir| (u32::MAX, dir.join("clang")));
+    let named = search_path::versions(&dirs, "clang").into_iter().chain(plain);
     let by_program: BTreeMap<_, _> =
         named.filter_map(|(version, path)| Some((fs::canonicalize(&path).ok()?, (version, path)))).collect();
     by_program.into_values().collect()
-}
-
-fn version(name: &str) -> Option<u32> {
-    match name.strip_prefix("clang")? {
-        "" => Some(u32::MAX),
-        rest => rest.strip_prefix('-')?.parse().ok(),
-    }
 }

@@ -1,6 +1,7 @@
 //! Whether something is there, told by looking at files alone.
 
 use super::needs::Need;
+use ktstr_kernels::search_path;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -42,9 +43,8 @@ pub(super) struct Machine {
 impl Machine {
     /// The machine that this runs on.
     pub(super) fn this() -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_default();
         Self {
-            program_dirs: std::env::split_paths(&path).collect(),
+            program_dirs: search_path::dirs(),
             header_dirs: ["/usr/include", "/usr/include/x86_64-linux-gnu", "/usr/local/include"].map(Into::into).into(),
         }
     }
@@ -53,16 +53,21 @@ impl Machine {
     pub(super) fn has(&self, probe: &Probe) -> Option<PathBuf> {
         match probe {
             Probe::Program(name) => find(&self.program_dirs, name, is_program),
-            Probe::Versioned(name) => find(&self.program_dirs, name, is_program)
-                .or_else(|| self.program_dirs.iter().find_map(|dir| versioned(dir, name))),
+            Probe::Versioned(name) => {
+                find(&self.program_dirs, name, is_program).or_else(|| self.newest(name).map(|(_, path)| path))
+            }
             Probe::StaticProgram(name) => find(&self.program_dirs, name, |path| is_program(path) && is_static(path)),
             Probe::Clang { since } => {
-                // Clang has two major versions a year.
-                let names = (*since..since + 20).rev().map(|version| format!("clang-{version}"));
-                names.into_iter().find_map(|name| find(&self.program_dirs, &name, is_program))
+                self.newest("clang").filter(|(version, _)| version >= since).map(|(_, path)| path)
             }
             Probe::Header(name) => find(&self.header_dirs, name, Path::is_file),
         }
+    }
+
+    /// The newest program `name-N`, and its version.
+    fn newest(&self, name: &str) -> Option<(u32, PathBuf)> {
+        let versions = search_path::versions(&self.program_dirs, name).into_iter();
+        versions.filter(|(_, path)| is_program(path)).max()
     }
 
     /// Those that are not there.
@@ -73,17 +78,6 @@ impl Machine {
 
 fn find(dirs: &[PathBuf], name: &str, fits: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     dirs.iter().map(|dir| dir.join(name)).find(|path| fits(path))
-}
-
-/// A program `name-N`, whichever is found first.
-fn versioned(dir: &Path, name: &str) -> Option<PathBuf> {
-    let is_version = |file: &str| {
-        let version = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-        version.is_some_and(|version| version.parse::<u32>().is_ok())
-    };
-    let files = fs::read_dir(dir).ok()?.filter_map(Result::ok);
-    let mut fitting = files.filter(|file| file.file_name().to_str().is_some_and(is_version)).map(|file| file.path());
-    fitting.find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {

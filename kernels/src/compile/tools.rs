@@ -1,7 +1,7 @@
 //! What a kernel build needs of the machine.
 
 use super::Error;
-use crate::command;
+use crate::{command, search_path};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,8 +37,7 @@ pub(super) fn check() -> Result<BTreeMap<String, String>, Error> {
 
 /// Checks that programs and headers are there.
 pub(crate) fn require(programs: &[Supply], headers: &[Supply]) -> Result<(), Error> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let program_dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let program_dirs = search_path::dirs();
     let header_dirs = ["/usr/include", "/usr/include/x86_64-linux-gnu", "/usr/local/include"].map(PathBuf::from);
     let missing: Vec<Supply> =
         [absent(programs, &program_dirs), absent(headers, &header_dirs)].into_iter().flatten().collect();

@@ -3,8 +3,7 @@
 use crate::command;
 use crate::compile::Error;
 use crate::progress::Progress;
-use std::fs;
-use std::path::PathBuf;
+use crate::search_path;
 use std::process::Command;
 
 /// Older ones leave out casts of arena pointers; the verifier then rejects scx_qmap of Linux 7.3. Those before 16 do not
@@ -22,9 +21,8 @@ pub(super) struct Clang {
 impl Clang {
     /// The newest `clang-N` on the search path; `clang` where there is none.
     pub(super) fn find() -> Result<Self, Error> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let names = std::env::split_paths(&path).flat_map(|dir| names_in(&dir));
-        let program = newest(names);
+        let versions = search_path::versions(&search_path::dirs(), "clang").into_iter().map(|(version, _)| version);
+        let program = versions.max().map_or("clang".to_owned(), |version| format!("clang-{version}"));
         let version = command::output(Command::new(&program).arg("--version"));
         let (text, _) = version.map_err(|source| Error::Start { program: program.clone(), source })?;
         Ok(Self { program, version: text.lines().next().unwrap_or_default().trim().to_owned() })
@@ -41,16 +39,6 @@ impl Clang {
     }
 }
 
-fn names_in(dir: &PathBuf) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
-
-fn newest(names: impl Iterator<Item = String>) -> String {
-    let numbered = names.filter_map(|name| name.strip_prefix("clang-")?.parse::<u32>().ok());
-    numbered.max().map_or("clang".to_owned(), |number| format!("clang-{number}"))
-}
-
 /// The 22 of `Debian clang version 22.1.8 (1~deb12u1)`.
 fn major(version: &str) -> Option<u32> {
     version.split("version ").nth(1)?.split('.').next()?.parse().ok()
@@ -59,16 +47,6 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_is_taken() {
-        let check = |names: &[&str], expected: &str| {
-            assert_eq!(newest(names.iter().map(|name| (*name).to_owned())), expected, "{names:?}");
-        };
-        check(&["clang-9", "clang-22", "clang-19", "clang-cpp-23", "clang++-24", "clang"], "clang-22");
-        check(&["clang", "gcc-12"], "clang");
-        check(&[], "clang");
-    }
 
     #[test]
     fn the_version_is_read() {
