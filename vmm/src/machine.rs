@@ -44,12 +44,12 @@ pub(crate) trait Machine: Send {
     /// Lets the vCPUs run.
     fn start(&mut self) -> Result<(), Error>;
 
-    /// As [`crate::Vm::freeze`], of a machine that runs.
     /// As [`crate::Vm::stop_at_mark`].
     fn stop_at_mark(&mut self) -> bool {
         false
     }
 
+    /// As [`crate::Vm::freeze`], of a machine that runs.
     fn freeze(&mut self) -> Result<bool, Error>;
 
     /// All of a frozen machine but its RAM and what the guest has written to its ports, for a machine of the same

@@ -116,8 +116,14 @@ pub enum Error {
         states: String,
     },
     /// Only a machine that stands still can be saved.
-    #[error("the machine does not stand still: its guest has ended, or goes on")]
+    #[error("a machine that does not stand still cannot be saved")]
     NotStill,
+    /// A machine without its time is none.
+    #[error("a machine cannot be saved here, for its time is not known: {why}")]
+    NoTime {
+        /// What came back.
+        why: String,
+    },
     /// What was saved of a machine is of no use here.
     #[error("the saved state of a machine cannot be used: {why}; boot one instead, and take the snapshot again")]
     State {

@@ -44,8 +44,8 @@ pub(crate) struct KvmMachine {
     hooks: Vec<Hook>,
     /// What the first vCPU says it is.
     cpuid: Vec<kvm_cpuid_entry2>,
-    /// The time at which it goes on, while it stands still.
-    time: Option<Time>,
+    /// The time at which it goes on, while it stands still. Where KVM does not tell, it goes on at another, and is not saved.
+    time: Option<Result<Time, Error>>,
 }
 
 /// How a machine begins.
@@ -110,7 +110,7 @@ impl KvmMachine {
                 state.check(vcpus.len(), &cpuid)?;
                 state.put(&vm, &vcpus)?;
                 let clock = state.trap.map(|trap| EarlyClock::again(trap, ram));
-                (clock, Some(state.time), Some(state.ports))
+                (clock, Some(Ok(state.time)), Some(state.ports))
             }
         };
         // After the controllers that they may interrupt at once.
@@ -125,8 +125,9 @@ impl KvmMachine {
 
     /// Lets time go on where it stood.
     fn set_time(&mut self) -> Result<(), Error> {
-        let Some(time) = &self.time else { return Ok(()) };
-        self.threads.with_vcpus(|vcpus| time.put(&self.vm, vcpus))?;
+        if let Some(Ok(time)) = &self.time {
+            self.threads.with_vcpus(|vcpus| time.put(&self.vm, vcpus))?;
+        }
         self.time = None;
         Ok(())
     }
@@ -150,17 +151,19 @@ impl Machine for KvmMachine {
     }
 
     fn freeze(&mut self) -> Result<bool, crate::Error> {
-        self.threads.halt()?;
-        let time = self.threads.with_vcpus(|vcpus| Time::take(&self.vm, vcpus));
-        if time.is_err() {
-            self.threads.go_on();
+        let stands = self.threads.halt()?;
+        if stands {
+            self.time = Some(self.threads.with_vcpus(|vcpus| Time::take(&self.vm, vcpus)));
         }
-        self.time = Some(time?);
-        Ok(true)
+        Ok(stands)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, crate::Error> {
-        let time = self.time.clone().ok_or(Error::NotStill)?;
+        let time = match &self.time {
+            Some(Ok(time)) => time.clone(),
+            Some(Err(error)) => return Err(Error::NoTime { why: error.to_string() }.into()),
+            None => return Err(Error::NotStill.into()),
+        };
         let (ports, trap) = (self.ports.state(), self.threads.trap());
         let state = self.threads.with_vcpus(|vcpus| State::take(&self.vm, vcpus, &self.cpuid, time, ports, trap))?;
         Ok(state.to_bytes()?)

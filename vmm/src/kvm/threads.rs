@@ -195,11 +195,11 @@ impl VcpuThreads {
         self.shared.changed.notify_all();
     }
 
-    /// Makes all vCPUs stand still, and returns when they do.
+    /// Makes all vCPUs stand still, and returns when they do; false when the guest has ended.
     ///
     /// # Errors
-    /// [`Error::Stuck`] when the host's kernel keeps some of them, [`Error::NotStill`] when the guest has ended.
-    pub(super) fn halt(&self) -> Result<(), Error> {
+    /// [`Error::Stuck`] when the host's kernel keeps some of them.
+    pub(super) fn halt(&self) -> Result<bool, Error> {
         let (shared, began) = (&*self.shared, Instant::now());
         lock(&shared.gate).open = false;
         shared.halt.store(true, Ordering::SeqCst);
@@ -209,10 +209,10 @@ impl VcpuThreads {
             let gate = shared.changed.wait_timeout_while(lock(&shared.gate), RETRY, some_run);
             let running = gate.unwrap_or_else(PoisonError::into_inner).0.running;
             if shared.over.load(Ordering::SeqCst) {
-                return Err(Error::NotStill);
+                return Ok(false);
             }
             if running == 0 {
-                return Ok(());
+                return Ok(true);
             }
             if began.elapsed() > STOP_LIMIT {
                 return Err(Error::Stuck { threads: running, limit: STOP_LIMIT, states: shared.states() });
