@@ -2,7 +2,7 @@
 
 use super::manifest::{Contents, Manifest};
 use super::pages::{self, PIECE_BYTES, pieces, runs};
-use super::{CONSOLE, CONTROL, Error, RAM, STATE};
+use super::{COMPARED, CONSOLE, CONTROL, Error, RAM, STATE, stamp};
 use crate::layout::node_ranges;
 use crate::memory::GuestRam;
 use std::fs::File;
@@ -22,7 +22,7 @@ pub(crate) fn save(
     state: &[u8],
     [console, control]: [&[u8]; 2],
 ) -> Result<(), Error> {
-    let ram = save_ram(&dir.join(RAM), ram)?;
+    let ram = save_ram(dir, ram)?;
     let state = write(&dir.join(STATE), state)?;
     let console = write(&dir.join(CONSOLE), console)?;
     let control = write(&dir.join(CONTROL), control)?;
@@ -35,7 +35,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<Contents, Error> {
     Ok(Contents::of(bytes))
 }
 
-fn save_ram(path: &Path, ram: &GuestRam) -> Result<Contents, Error> {
+fn save_ram(dir: &Path, ram: &GuestRam) -> Result<Contents, Error> {
+    let path = &dir.join(RAM);
     let bytes = ram.node_bytes().iter().sum();
     let file = File::options().read(true).write(true).create_new(true).open(path);
     let file = file.and_then(|file| file.set_len(bytes).map(|()| file)).map_err(Error::file("make", path))?;
@@ -45,6 +46,7 @@ fn save_ram(path: &Path, ram: &GuestRam) -> Result<Contents, Error> {
         from_files(&file, ram).map_err(Error::file("write", path))?;
     }
     let blake3 = pages::digest(&file, bytes).map_err(Error::file("read", path))?;
+    stamp::put(&dir.join(COMPARED), &file);
     Ok(Contents { bytes, blake3 })
 }
 
