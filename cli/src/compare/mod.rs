@@ -6,6 +6,7 @@
 mod judge;
 mod metrics;
 mod rank;
+mod same;
 mod text;
 mod variants;
 
@@ -35,6 +36,9 @@ pub struct Args {
     /// Compare only what both runs have, instead of calling it worse when a test is not there any more
     #[arg(long)]
     common: bool,
+    /// Exit 1 unless each record is the same in both, but for what the host measured, as under emulation with the same seed
+    #[arg(long)]
+    same: bool,
     /// Show what did not change, too
     #[arg(long, short)]
     all: bool,
@@ -42,18 +46,35 @@ pub struct Args {
 
 /// Compares them. That they cannot be compared is an exit code, too.
 pub fn run(args: &Args) -> ExitCode {
+    if args.same {
+        return compare_records(args).unwrap_or_else(cannot);
+    }
     match compare(args) {
         Ok(judgement) if judgement.is_worse() => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cannot compare: {error:#}");
-            ExitCode::from(2)
-        }
+        Err(error) => cannot(error),
     }
 }
 
+fn cannot(error: anyhow::Error) -> ExitCode {
+    eprintln!("cannot compare: {error:#}");
+    ExitCode::from(2)
+}
+
+fn read(name: &str) -> Result<Run> {
+    Run::read(&runs::find(Some(name))?)
+}
+
+fn compare_records(args: &Args) -> Result<ExitCode> {
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    ensure!(!before.whole.is_empty() && !after.whole.is_empty(), "one of the runs has no record");
+    let differences = same::differences(&before, &after);
+    differences.iter().for_each(|line| println!("{line}"));
+    println!("{} records, {} differences", before.whole.len(), differences.len());
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn compare(args: &Args) -> Result<Judgement> {
-    let read = |name: &str| Run::read(&runs::find(Some(name))?);
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let by_kernel = comparable(&before, &after)?;
     let limits = Limits { alpha: args.alpha, floor: args.floor };
