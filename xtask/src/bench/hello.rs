@@ -17,11 +17,11 @@ use std::time::Duration;
 pub(super) const PROGRAM: &str = "hello";
 
 /// Sizes of guests under emulation, and in the lab, where each guest is emulated twice over.
-const CPUS: [u32; 4] = [1, 8, 64, 252];
-const CPUS_IN_LAB: [u32; 3] = [1, 8, 64];
+pub(super) const CPUS: [u32; 4] = [1, 8, 64, 252];
+pub(super) const CPUS_IN_LAB: [u32; 3] = [1, 8, 64];
 
 /// Guests of this many CPUs are booted once, however many rounds there are.
-const ONCE_FROM: u32 = 200;
+pub(super) const ONCE_FROM: u32 = 200;
 
 /// QEMU is stopped when it has taken this many times as long as ours.
 const PATIENCE: u32 = 3;

@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use super::steady::Bed;
-use super::{Name, hello, kvm, rss};
+use super::{Name, forks, hello, kvm, rss};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -15,6 +15,7 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
     match name {
         Name::Kvm => kvm::measure(&bed, rounds),
         Name::HelloKvm => hello::kvm(&bed, rounds),
+        Name::ForksKvm => forks::kvm(&bed, rounds),
         Name::Rss => rss::kvm(&bed),
         Name::Author
         | Name::Pack
@@ -23,6 +24,7 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
         | Name::Stops
         | Name::Tcg
         | Name::Hello
+        | Name::Forks
         | Name::RssTcg
         | Name::Verifier => {
             bail!("this is not measured in the lab")

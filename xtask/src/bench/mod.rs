@@ -7,6 +7,7 @@ mod author;
 mod bare;
 mod books;
 mod cpu_by_crate;
+mod forks;
 mod guest;
 mod hello;
 mod inside;
@@ -66,6 +67,10 @@ enum Name {
     Hello,
     /// The same for up to 64 CPUs on KVM in the lab
     HelloKvm,
+    /// Going on from where another machine said hello, for up to 252 CPUs, under software emulation
+    Forks,
+    /// The same for up to 64 CPUs on KVM in the lab
+    ForksKvm,
     /// A test, and our monitor, on KVM in the lab
     Kvm,
     /// Memory of our monitor on KVM in the lab
@@ -116,7 +121,8 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
         Name::Tcg => tcg::measure(rounds),
         Name::RssTcg => rss::tcg(),
         Name::Hello => hello::tcg(rounds),
-        Name::HelloKvm => lab::measure(&label(name), hello::PROGRAM, rounds),
+        Name::Forks => forks::tcg(rounds),
+        Name::HelloKvm | Name::ForksKvm => lab::measure(&label(name), hello::PROGRAM, rounds),
         Name::Kvm | Name::Rss => lab::measure(&label(name), steady::PROGRAM, rounds),
     }
 }

@@ -1,7 +1,7 @@
 //! What a machine holds in memory besides the guest's RAM: our process in the lab, ours and QEMU's under emulation.
 
 use super::row::{Budget, Row};
-use super::steady::{Bed, PROGRAM, TWO_CGROUPS};
+use super::steady::{Bed, Boots, PROGRAM, TWO_CGROUPS};
 use anyhow::{Context, Result, ensure};
 use ktstr_cli::setup::{self, Group};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ const MIB: f64 = 1024.0;
 /// Mappings that get a row of their own: the largest.
 const SHOWN: usize = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_OFTEN: Duration = Duration::from_millis(50);
 
 /// Resident KiB by the name of what is mapped.
 type Resident = BTreeMap<String, u64>;
@@ -51,7 +52,7 @@ fn rows(accel: &str, most: &Resident) -> (Row, Vec<Row>) {
 /// What was resident besides guest RAM when it was most, while there was guest RAM.
 fn watch(bed: &Bed, accel: &str) -> Result<Resident> {
     let run_id = format!("bench-{}", std::process::id());
-    let mut command = bed.command(TWO_CGROUPS, accel, &run_id);
+    let mut command = bed.command(TWO_CGROUPS, accel, &run_id, Boots::Cold);
     let mut child = command.stdout(Stdio::null()).spawn().context("cannot start the test program")?;
     let mut most = Resident::new();
     let status = loop {
@@ -69,6 +70,31 @@ fn watch(bed: &Bed, accel: &str) -> Result<Resident> {
     }
     ensure!(!most.is_empty(), "the test was never seen with a guest's memory");
     Ok(most)
+}
+
+/// The most that a test's processes take of the host's memory, in MiB: pages that they share with others count by their parts.
+///
+/// # Errors
+/// When the test fails, or nothing was seen.
+pub(super) fn added(bed: &Bed, test: &str, accel: &str, boots: Boots) -> Result<f64> {
+    let run_id = format!("bench-{}", std::process::id());
+    let mut command = bed.command(test, accel, &run_id, boots);
+    let mut child = command.stdout(Stdio::null()).spawn().context("cannot start the test program")?;
+    let mut most_kib = 0;
+    while child.try_wait().context("cannot wait for the test program")?.is_none() {
+        let processes = children(child.id()).into_iter().chain([child.id().to_string()]);
+        most_kib = most_kib.max(processes.filter_map(|pid| proportional_kib(&pid)).sum());
+        std::thread::sleep(LOOK_OFTEN);
+    }
+    ensure!(most_kib > 0, "{test} was never seen");
+    Ok(most_kib as f64 / MIB)
+}
+
+/// `Pss` of a process (proc_pid_smaps(5)); none once it is gone.
+fn proportional_kib(pid: &str) -> Option<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// What a process and its children hold. One that ended a moment ago has nothing to read, which is seen in the next round.

@@ -24,6 +24,15 @@ const BOOT_TIMEOUT_S: &str = "600";
 /// How long both want their workers to run.
 pub(super) const SCENARIO_S: f64 = 2.0;
 
+/// How a test's machine comes to its hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Boots {
+    /// It boots.
+    Cold,
+    /// It goes on from where one like it was; the first one of all boots.
+    Forked,
+}
+
 /// The test program and the kernel.
 pub(super) struct Bed {
     /// The built test program.
@@ -55,14 +64,23 @@ impl Bed {
     }
 
     /// The command that runs one test; its record goes to run `run_id`.
-    pub(super) fn command(&self, test: &str, accel: &str, run_id: &str) -> Command {
+    pub(super) fn command(&self, test: &str, accel: &str, run_id: &str, boots: Boots) -> Command {
         let mut command = Command::new(&self.program);
         command
             .args(["--exact", test, "--nocapture", "--include-ignored"])
             .env("KTSTR_ACCEL", accel)
-            .env("KTSTR_RUN_ID", run_id);
+            .env("KTSTR_RUN_ID", run_id)
+            .env("KTSTR_SNAPSHOT", if boots == Boots::Forked { "on" } else { "off" });
         command.env("KTSTR_KERNEL", self.kernel_spec()).env("KTSTR_BOOT_TIMEOUT_S", BOOT_TIMEOUT_S);
         command
+    }
+
+    /// Runs one test on a machine that boots.
+    ///
+    /// # Errors
+    /// As [`Self::run_as`].
+    pub(super) fn run(&self, test: &str, accel: &str) -> Result<(Measured, Record)> {
+        self.run_as(test, accel, Boots::Cold)
     }
 
     /// Runs one test, which must come to a result. Another verdict than a pass is said and measured all the same: on a
@@ -70,9 +88,9 @@ impl Bed {
     ///
     /// # Errors
     /// When it comes to no result, or leaves no record.
-    pub(super) fn run(&self, test: &str, accel: &str) -> Result<(Measured, Record)> {
+    pub(super) fn run_as(&self, test: &str, accel: &str, boots: Boots) -> Result<(Measured, Record)> {
         let run_id = format!("bench-{}", std::process::id());
-        let (measured, output) = process::measure_any(&mut self.command(test, accel, &run_id))?;
+        let (measured, output) = process::measure_any(&mut self.command(test, accel, &run_id, boots))?;
         let dir = runs_dir(&self.program).join(&run_id);
         let record = read_record(&dir.join(format!("{test}.json")));
         let _ = std::fs::remove_dir_all(&dir);
