@@ -5,6 +5,7 @@ mod lab;
 mod relay;
 mod report;
 mod summary;
+mod ways;
 
 use crate::tidy;
 use anyhow::{Context, Result, ensure};
@@ -77,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     report.step("a dozen machines on kvm, in the lab", || lab::presets(&shell, both));
     report.step("APIC ids above 254 on kvm, in the lab", || lab::wide_apic_ids(&shell, both));
     report.step("faults of machines on kvm, in the lab", || lab::faults(&shell, both));
+    report.step("the same tests three ways", || ways::three(&shell, kernel.as_ref(), args.full));
     report.step("schedulers on the oldest kernel", || emulated::oldest_kernel(built.as_deref()));
     if args.full {
         let path = report.step("build a kernel", || build_kernel(&shell));
