@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What is read at once: enough for the hash to be fast, and it stays in a processor's cache.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
@@ -83,21 +83,44 @@ fn next_piece<'a>(
     }
 }
 
-/// The checksum of a file of this length: of the offsets, lengths and contents of all runs of pages that are not zeros.
+/// A checksum in the making: of the offsets, lengths and contents of all runs of pages that are not zeros.
+#[derive(Debug, Default)]
+pub(super) struct Digest {
+    pieces: Vec<(u64, [u8; blake3::OUT_LEN])>,
+}
+
+impl Digest {
+    /// Adds a piece, each once and in any order.
+    pub(super) fn add(&mut self, offset: u64, piece: &[u8]) {
+        self.pieces.extend(digest_of(offset, piece));
+    }
+
+    /// The checksum.
+    pub(super) fn finish(mut self) -> String {
+        self.pieces.sort_unstable();
+        let mut all = blake3::Hasher::new();
+        for (offset, digest) in &self.pieces {
+            all.update(&offset.to_le_bytes()).update(digest);
+        }
+        all.finalize().to_string()
+    }
+}
+
+/// The checksum of a file of this length.
 ///
 /// # Errors
 /// What reading returns.
 pub(super) fn digest(file: &File, bytes: u64) -> io::Result<String> {
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(MAX_THREADS));
     let next = AtomicU64::new(0);
-    let found = Mutex::new(Vec::new());
+    let all = Mutex::new(Digest::default());
     let work = || -> io::Result<()> {
         let mut buffer = vec![0; PIECE_BYTES];
-        let mut digests = Vec::new();
+        let mut own = Digest::default();
         while let Some((offset, piece)) = next_piece(file, bytes, &next, &mut buffer)? {
-            digests.extend(digest_of(offset, piece));
+            own.add(offset, piece);
         }
-        found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(digests);
+        all.lock().unwrap_or_else(PoisonError::into_inner).pieces.extend(own.pieces);
         Ok(())
     };
     std::thread::scope(|scope| {
@@ -106,13 +129,7 @@ pub(super) fn digest(file: &File, bytes: u64) -> io::Result<String> {
         let others = others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())));
         others.fold(own, io::Result::and)
     })?;
-    let mut digests = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    digests.sort_unstable();
-    let mut all = blake3::Hasher::new();
-    for (offset, digest) in &digests {
-        all.update(&offset.to_le_bytes()).update(digest);
-    }
-    Ok(all.finalize().to_string())
+    Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner).finish())
 }
 
 /// Of one piece; `None` for zeros.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 const IDENTITY: &str = "a machine of this test";
 
 /// How long a machine stands still: far longer than any step of a guest takes.
-const STILL: Duration = Duration::from_secs(4);
-/// Longer than any step of a guest takes.
-const STEP_S: f64 = 2.0;
+const STILL: Duration = Duration::from_secs(8);
+/// Longer than any step of a guest takes, whose memory comes page by page when it goes on, on a slow host.
+const STEP_S: f64 = 6.0;
 
 fn save(vm: &mut Vm, dir: &Path) -> Snapshot {
     std::fs::create_dir(dir).unwrap();
@@ -157,6 +157,9 @@ fn time_stands_still_with_the_machine() {
     assert_no_vcpu_threads();
 }
 
+/// Of a counter: several seconds, and less than [`STILL`] if it counts faster than 625 MHz.
+const MAX_STEP: u64 = 5_000_000_000;
+
 /// A machine that runs [`bare::COUNT`], and what it has written.
 struct Counting {
     vm: Vm,
@@ -179,15 +182,15 @@ impl Counting {
         }
     }
 
-    /// No counter is torn or twice, wherever it was interrupted, and none is a billion behind the one before it: less than a
-    /// second of a counter, and the machine stood still for several.
+    /// No counter is torn or twice, wherever it was interrupted, and none is further behind the one before it than a
+    /// counter comes in the time that the machine stood still.
     fn check(mut self, what: &str) {
         self.run();
         self.vm.stop().unwrap();
         let counters = self.bytes.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
         let counters: Vec<u64> = counters.collect();
         let steps: Vec<u64> = counters.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
-        assert!(steps.iter().all(|step| (1..1_000_000_000).contains(step)), "{what}: {:?}", steps.iter().max());
+        assert!(steps.iter().all(|step| (1..MAX_STEP).contains(step)), "{what}: {:?}", steps.iter().max());
     }
 }
 

@@ -112,7 +112,10 @@ impl State {
     /// # Errors
     /// What KVM refused.
     pub(super) fn put(&self, vm: &VmFd, vcpus: &[VcpuFd]) -> Result<(), Error> {
-        vcpus.iter().zip(&self.vcpus).try_for_each(|(vcpu, state)| state.put(vm, vcpu))?;
+        for (vcpu, state) in vcpus.iter().zip(&self.vcpus) {
+            self.time.put_rate(vcpu)?;
+            state.put(vm, vcpu)?;
+        }
         // They may interrupt vCPUs as they are set.
         self.chips.put(vm)
     }
