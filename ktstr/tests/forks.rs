@@ -66,7 +66,7 @@ fn body(ctx: &Ctx) -> Result<AssertResult> {
 }
 
 fn check(name: &'static str) {
-    let booted = run(name, &[("KTSTR_SNAPSHOT", "off")]);
+    let booted = run(name, &[("KTSTR_SNAPSHOT", "off"), ("KTSTR_TRACE", "1")]);
     assert_eq!(booted.host.boot, BootPart::Booted);
     // One that found a snapshot of an earlier run shows less, and no less than the next.
     let first = run(name, &[]);
@@ -81,6 +81,7 @@ fn check(name: &'static str) {
         assert_eq!(run.host.boot, BootPart::Forked);
     }
     assert!(!watched.guest.latencies.is_empty());
+    assert_eq!(booted.guest.latencies, watched.guest.latencies);
     assert_ne!(random(&forked), random(&other));
     let as_with_8 = text(&forked).replace("\"seed\": 1", "\"seed\": 8").replace(random(&forked), random(&other));
     assert_ne!(as_with_8, text(&other), "another seed gave the same run");

@@ -81,3 +81,14 @@ pub enum What {
         to: u32,
     },
 }
+
+impl What {
+    /// The same with other numbers of tasks.
+    fn with_tasks(self, mut number: impl FnMut(TaskNumber) -> TaskNumber) -> Self {
+        match self {
+            Self::Switch { from, state, to } => Self::Switch { from: number(from), state, to: number(to) },
+            Self::Wakeup { task, waking_ns, on } => Self::Wakeup { task: number(task), waking_ns, on },
+            Self::Migrate { task, from, to } => Self::Migrate { task: number(task), from, to },
+        }
+    }
+}

@@ -65,14 +65,14 @@ impl Recorder {
         match point {
             Point::Switch => self.switch(at_ns, hit),
             Point::Waking => {
-                if let Some(known) = number(0).and_then(|pid| self.last.get_mut(&(pid as u32))) {
-                    known.waking_ns = Some(at_ns);
+                if let Some(pid) = number(0) {
+                    self.known(pid as u32, true).waking_ns = Some(at_ns);
                 }
             }
             Point::Queued => {
                 let Some(on) = number(0) else { return };
                 let Some(task) = self.task(hit.values.get(1..)) else { return };
-                let known = self.known(self.tasks.pid(task));
+                let known = self.known(self.tasks.pid(task), true);
                 if known.sleeps {
                     known.sleeps = false;
                     let waking_ns = known.waking_ns.take().unwrap_or(at_ns);
@@ -107,7 +107,7 @@ impl Recorder {
         let Some(to) = self.task(hit.values.get(FROM_VALUES..)) else { return };
         let sleeps = on_rq == 0 || delayed.is_some_and(|delayed| delayed != 0);
         let pid = pid as u32;
-        let from = self.known(pid);
+        let from = self.known(pid, false);
         from.sleeps = sleeps;
         let from = from.number;
         let state = if sleeps { state as u32 } else { 0 };
@@ -131,8 +131,12 @@ impl Recorder {
             };
             Event { at_ns: guest(event.at_ns), what, ..event }
         };
-        let events = self.events.into_iter().map(in_guest_time).filter(|event| event.at_ns >= since_ns).collect();
-        Some(Schedule { tasks: self.tasks.all, events, lost: self.lost })
+        let events = self.events.into_iter().map(in_guest_time).filter(|event| event.at_ns >= since_ns);
+        // Numbered anew, so that what was seen before changes nothing.
+        let mut tasks = Tasks::default();
+        let mut renumber = |number: TaskNumber| tasks.number(self.tasks.all[number as usize].clone());
+        let events = events.map(|event| Event { what: event.what.with_tasks(&mut renumber), ..event }).collect();
+        Some(Schedule { tasks: tasks.all, events, lost: self.lost })
     }
 
     fn push(&mut self, at_ns: u64, cpu: u32, what: What) {
@@ -161,11 +165,11 @@ impl Recorder {
         Some(number)
     }
 
-    /// What is known of a pid; at its first event, nothing.
-    fn known(&mut self, pid: u32) -> &mut Known {
+    /// What is known of a pid; at its first event, nothing but whether it sleeps.
+    fn known(&mut self, pid: u32, sleeps: bool) -> &mut Known {
         self.last.entry(pid).or_insert_with(|| {
             let number = self.tasks.number(Task { pid, ..Task::default() });
-            Known { number, sleeps: false, waking_ns: None }
+            Known { number, sleeps, waking_ns: None }
         })
     }
 }
