@@ -37,6 +37,13 @@ fn steady_on_64(ctx: &Ctx) -> Result<AssertResult> {
     body(ctx)
 }
 
+// In the lab all vCPUs share a slow CPU: how fair that is shows nothing.
+#[ktstr_test(cores = 2, duration_s = 0.5, max_spread_pct = 1000, max_gap_ms = 60_000)]
+#[ignore = "a specimen: run by on_kvm"]
+fn somehow_on_2(ctx: &Ctx) -> Result<AssertResult> {
+    body(ctx)
+}
+
 #[test]
 fn one_cpu() {
     check("steady_on_1");
@@ -55,6 +62,20 @@ fn sixteen_cpus() {
 #[test]
 fn sixty_four_cpus() {
     check("steady_on_64");
+}
+
+#[test]
+#[ignore = "needs a genuine /dev/kvm: run in the lab"]
+fn on_kvm() {
+    let kvm = ("KTSTR_ACCEL", "kvm");
+    let runs = [("off", BootPart::Booted), ("on", BootPart::Kept), ("on", BootPart::Forked), ("on", BootPart::Forked)];
+    let randoms = runs.map(|(snapshot, boot)| {
+        let record = run("somehow_on_2", &[kvm, ("KTSTR_SNAPSHOT", snapshot)]);
+        assert_eq!(record.host.boot, boot);
+        random(&record).to_owned()
+    });
+    // There the same seed is not the same run, and two forks share no random numbers.
+    assert!((1..randoms.len()).all(|number| !randoms[number..].contains(&randoms[number - 1])), "{randoms:?}");
 }
 
 /// Something that is random by the kernel, and a scenario.

@@ -74,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let both = built.as_deref().zip(kernel.as_ref());
     report.step("the kvm backend, in the lab", || lab::backend(&shell, both));
     report.step("a scheduler test on kvm, in the lab", || lab::scheduler_test(&shell, both));
+    report.step("forks on kvm, in the lab", || lab::forks(&shell, both));
     report.step("sched_ext schedulers on kvm, in the lab", || lab::schedulers(&shell, both));
     report.step("a dozen machines on kvm, in the lab", || lab::presets(&shell, both));
     report.step("APIC ids above 254 on kvm, in the lab", || lab::wide_apic_ids(&shell, both));
