@@ -165,10 +165,10 @@ impl Cache {
         let entry = self.entry_path(kind, id)?;
         let parent = self.root.join(kind);
         let _lock = Lock::acquire(&parent.join(lock_name(id)))?;
-        let hidden = parent.join(scratch_name(id));
+        let hidden = Scratch::at(parent.join(scratch_name(id)));
         // A rename first: a reader never sees a half-removed entry.
-        io_context(fs::rename(&entry, &hidden), "remove the entry", &entry)?;
-        io_context(fs::remove_dir_all(&hidden), "remove the entry", &hidden)
+        io_context(fs::rename(&entry, &hidden.path), "remove the entry", &entry)?;
+        io_context(fs::remove_dir_all(&hidden.path), "remove the entry", &hidden.path)
     }
 
     /// Where entry `id` is once it has been made.
@@ -222,9 +222,14 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn create(path: PathBuf) -> Result<Self, Error> {
+    /// The directory need not be there yet.
+    fn at(path: PathBuf) -> Self {
         interrupt::remove_on_signal(&path);
-        let scratch = Self { path };
+        Self { path }
+    }
+
+    fn create(path: PathBuf) -> Result<Self, Error> {
+        let scratch = Self::at(path);
         io_context(fs::create_dir(&scratch.path), "create the directory", &scratch.path)?;
         Ok(scratch)
     }
