@@ -27,6 +27,7 @@ mod reserved;
 mod ring;
 mod rt_app;
 mod schedulers;
+mod snapshot_manifest;
 mod spec;
 mod topology;
 mod trace;
@@ -72,6 +73,7 @@ pub const TARGETS: &[Target] = &[
     target("ring", ring::run, ring::seeds),
     target("rt_app", rt_app::run, rt_app::seeds),
     target("schedulers", schedulers::run, schedulers::seeds),
+    target("snapshot_manifest", snapshot_manifest::run, snapshot_manifest::seeds),
     target("spec", spec::run, spec::seeds),
     target("topology", topology::run, topology::seeds),
     target("trace", trace::run, trace::seeds),

@@ -5,6 +5,7 @@ use crate::kvm::state::State;
 use crate::layout::RamLayout;
 use crate::memory::{Backing, GuestRam};
 use crate::qemu::qmp::Session;
+use crate::snapshot::Manifest;
 use ktstr_wire::Node;
 use std::io::Write;
 use std::net::Shutdown;
@@ -25,6 +26,11 @@ pub fn qmp(bytes: &[u8]) {
     let Ok(mut session) = Session::open(ours) else { return };
     let _ = session.execute("query-status", serde_json::json!({}));
     let _ = session.last_events();
+}
+
+/// The manifest of a snapshot.
+pub fn snapshot_manifest(bytes: &[u8]) {
+    let _ = Manifest::parse(bytes);
 }
 
 /// The kernel that is to be booted.

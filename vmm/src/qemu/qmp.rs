@@ -12,7 +12,7 @@ use std::time::Duration;
 use vmm_sys_util::sock_ctrl_msg::ScmSocket;
 
 /// QEMU answers within milliseconds; this is for a host that swaps.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An open session.
 #[derive(Debug)]
@@ -119,10 +119,21 @@ impl Session {
 
     fn next_line(&mut self) -> io::Result<Option<Line>> {
         let mut text = String::new();
-        if self.reader.read_line(&mut text)? == 0 {
+        if self.reader.read_line(&mut text).map_err(in_words)? == 0 {
             return Ok(None);
         }
         Ok(Some(serde_json::from_str(&text)?))
+    }
+}
+
+/// An error of a socket that waits no longer than [`TIMEOUT`]. What the system says of a time-out is that it should be tried
+/// again, as of a host that is short of something.
+pub(super) fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::new(io::ErrorKind::TimedOut, format!("QEMU does nothing for {} s", TIMEOUT.as_secs()))
+        }
+        _ => error,
     }
 }
 
@@ -160,6 +171,14 @@ mod tests {
         let session = Session::open(ours);
         drop(theirs);
         session
+    }
+
+    #[test]
+    fn a_time_out_is_told() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let error = BufReader::new(ours).read_line(&mut String::new()).map_err(in_words).unwrap_err();
+        assert_eq!(error.to_string(), "QEMU does nothing for 30 s");
     }
 
     const GREETING: &str = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n{\"return\": {}}\r\n";

@@ -5,6 +5,7 @@
 //! each run would be another.
 
 use super::process::Process;
+use super::qmp::{TIMEOUT, in_words};
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -18,8 +19,6 @@ const STOPPED: &str = "STOP";
 /// QEMU's name for our end of the stream.
 const STREAM: &str = "ktstr";
 
-/// What a machine's state takes to go through: milliseconds, but for a host that swaps.
-const TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Far more than any machine has besides its RAM.
@@ -35,7 +34,7 @@ pub(super) fn save(process: &mut Process) -> io::Result<Vec<u8>> {
     let mut stream = begin(process, "migrate")?;
     let mut state = Vec::new();
     // It ends when QEMU closes its end, be it done or not.
-    (&mut stream).take(MAX_BYTES).read_to_end(&mut state)?;
+    (&mut stream).take(MAX_BYTES).read_to_end(&mut state).map_err(in_words)?;
     finish(process)?;
     Ok(state)
 }
@@ -45,7 +44,7 @@ pub(super) fn restore(process: &mut Process, state: &[u8]) -> io::Result<()> {
     process.execute("migrate-set-parameters", json!({ "announce-rounds": 0 }))?;
     let mut stream = begin(process, "migrate-incoming")?;
     // A QEMU that refuses the beginning closes its end, and says why below.
-    let written = stream.write_all(state);
+    let written = stream.write_all(state).map_err(in_words);
     drop(stream);
     finish(process)?;
     written

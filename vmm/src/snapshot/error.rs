@@ -17,7 +17,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The manifest is damaged, or another version's.
-    #[error("{} does not describe a snapshot: {why}; remove its directory, and take it again", path.display())]
+    #[error("{} does not describe a snapshot: {why}", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -29,13 +29,13 @@ pub enum Error {
     Identity {
         /// The snapshot.
         dir: PathBuf,
-        /// What it says.
+        /// The first line of its identity that is another.
         found: String,
-        /// What was asked for.
+        /// The line that was asked for.
         wanted: String,
     },
     /// A file is shorter or longer than it was.
-    #[error("{} is damaged: it has {found_bytes} bytes and had {bytes}; remove its directory, and take the snapshot again", path.display())]
+    #[error("{} is damaged: it has {found_bytes} bytes and had {bytes}", path.display())]
     Length {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum Error {
         bytes: u64,
     },
     /// A file has other content than it had.
-    #[error("{} is damaged: its checksum is {found} and was {expected}; remove its directory, and take the snapshot again", path.display())]
+    #[error("{} is damaged: its checksum is {found} and was {expected}", path.display())]
     Checksum {
         /// The file.
         path: PathBuf,

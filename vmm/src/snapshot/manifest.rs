@@ -14,10 +14,13 @@ const FORMAT: u32 = 1;
 /// Far more than one has, identity included.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// Far more than any file has that is read into memory.
+const MAX_READ_BYTES: u64 = 256 << 20;
+
 /// The manifest.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     format: u32,
     identity: String,
     pub(super) ram: Contents,
@@ -69,19 +72,28 @@ impl Manifest {
         File::open(&path)
             .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
             .map_err(Error::file("read", &path))?;
-        let bad = |why| Error::Manifest { path, why };
-        let manifest: Self = match serde_json::from_slice(&text) {
-            Ok(manifest) => manifest,
-            Err(error) => return Err(bad(format!("it is no manifest of format {FORMAT}: {error}"))),
-        };
+        let manifest = Self::parse(&text).map_err(|why| Error::Manifest { path, why })?;
+        match first_difference(&manifest.identity, identity) {
+            Some((found, wanted)) => Err(Error::Identity { dir: dir.to_owned(), found, wanted }),
+            None => Ok(manifest),
+        }
+    }
+
+    /// Reads the text of a manifest.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let manifest: Self =
+            serde_json::from_slice(text).map_err(|error| format!("it is no manifest of format {FORMAT}: {error}"))?;
         if manifest.format != FORMAT {
-            return Err(bad(format!("its format is {}, and this program knows {FORMAT}", manifest.format)));
+            return Err(format!("its format is {}, and this program knows {FORMAT}", manifest.format));
         }
-        if manifest.identity != identity {
-            let (dir, found, wanted) = (dir.to_owned(), manifest.identity, identity.to_owned());
-            return Err(Error::Identity { dir, found, wanted });
+        let Self { state, console, control, .. } = &manifest;
+        match [state, console, control].iter().find(|file| file.bytes > MAX_READ_BYTES) {
+            Some(file) => Err(format!("{} bytes are more than any machine has besides its RAM", file.bytes)),
+            None => Ok(manifest),
         }
-        Ok(manifest)
     }
 
     /// Writes it, which makes a snapshot of the files in this directory.
@@ -93,4 +105,12 @@ impl Manifest {
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
         text.and_then(|text| File::create_new(&path)?.write_all(&text)).map_err(Error::file("write", &path))
     }
+}
+
+/// The first line of an identity that is another than the one wanted, and that one.
+fn first_difference(found: &str, wanted: &str) -> Option<(String, String)> {
+    let same = found.bytes().zip(wanted.bytes()).take_while(|(found, wanted)| found == wanted).count();
+    let start = found.get(..same).and_then(|both| both.rfind('\n')).map_or(0, |end| end + 1);
+    let line = |text: &str| text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().to_owned();
+    (found != wanted).then(|| (line(found), line(wanted)))
 }

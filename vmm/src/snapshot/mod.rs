@@ -14,10 +14,11 @@ mod stamp;
 mod tests;
 
 pub use error::Error;
+pub(crate) use manifest::Manifest;
 pub(crate) use ram::{copy_into_files, copy_into_memory, data_blocks};
 pub(crate) use save::save;
 
-use manifest::{Contents, Manifest};
+use manifest::Contents;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

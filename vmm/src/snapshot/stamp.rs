@@ -1,11 +1,15 @@
 //! A note that a file's checksum has been compared, so that it need not be again as long as nobody writes to the file.
 //!
-//! Each write changes the time of the last change in the file's inode, which no program can set (stat(2), `st_ctim`).
+//! Each write changes the time of the last change in the file's inode, which no program can set (stat(2), `st_ctim`). A host
+//! that loses power may lose what was written and keep that time, so a note is good until the host boots again.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+/// Another in each boot of the host (random(4)).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Whether that was noted of the file as it is now.
 pub(super) fn is_noted(note: &Path, file: &File) -> bool {
@@ -20,7 +24,9 @@ pub(super) fn put(note: &Path, file: &File) {
 
 fn of(file: &File) -> io::Result<String> {
     let now = file.metadata()?;
-    Ok(format!("inode {} of {} bytes, changed at {}.{:09}\n", now.ino(), now.len(), now.ctime(), now.ctime_nsec()))
+    let boot = fs::read_to_string(BOOT_ID)?;
+    let changed = format!("{}.{:09}", now.ctime(), now.ctime_nsec());
+    Ok(format!("inode {} of {} bytes, changed at {changed} in the boot {boot}", now.ino(), now.len()))
 }
 
 #[cfg(test)]
@@ -37,6 +43,10 @@ mod tests {
         assert!(!is_noted(&note, &file));
         put(&note, &file);
         assert!(is_noted(&note, &file));
+        let text = fs::read_to_string(&note).unwrap();
+        let (now, boot) = text.trim_end().rsplit_once(' ').unwrap();
+        fs::write(&note, format!("{now} {}\n", boot.chars().rev().collect::<String>())).unwrap();
+        assert!(!is_noted(&note, &file), "a note of another boot");
         // More than the clock of a file system's times is coarse.
         std::thread::sleep(std::time::Duration::from_millis(20));
         file.write_all_at(b"x", 1).unwrap();

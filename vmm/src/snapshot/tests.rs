@@ -4,6 +4,7 @@ use super::*;
 use crate::layout::RamLayout;
 use crate::memory::{Backing, GuestRam};
 use ktstr_wire::Node;
+use proptest::prelude::*;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -120,6 +121,8 @@ fn other_machines_are_told() {
     let dir = saved(Backing::Private);
     let text = error(dir.path(), "another");
     assert!(text.contains("is of another machine: of \"a machine\", and \"another\" is wanted"), "{text}");
+    let text = error(dir.path(), "a machine\nof two lines");
+    assert!(text.contains("of \"a machine\", and"), "{text}");
     let text = Snapshot::open(dir.path(), "a machine").unwrap().ram(512 * MIB).unwrap_err().to_string();
     assert!(text.contains("272629760 bytes of RAM") && text.contains("has 536870912"), "{text}");
 }
@@ -221,6 +224,50 @@ fn a_manifest_of_something_else_is_told() {
         let text = error(dir.path(), "a machine");
         assert!(text.starts_with(&path.display().to_string()) && text.contains(expected), "{text}");
     }
+}
+
+/// A value of a manifest that somebody else wrote.
+fn hostile() -> impl Strategy<Value = String> {
+    let lengths = [0, 1, RAM_BYTES - 1, RAM_BYTES + 1, 1 << 40, i64::MAX as u64, u64::MAX];
+    let length = proptest::sample::select(lengths.to_vec()).prop_map(|length| length.to_string());
+    prop_oneof![
+        length,
+        any::<i64>().prop_map(|number| number.to_string()),
+        "\"[a-z/.]{0,64}\"",
+        Just("null".to_owned())
+    ]
+}
+
+#[test]
+fn no_manifest_but_its_own_opens_a_snapshot() {
+    let dir = saved(Backing::Private);
+    let path = dir.path().join("snapshot.json");
+    let good: Vec<String> = manifest(&dir).lines().map(str::to_owned).collect();
+    proptest!(ProptestConfig::with_cases(64), |(at in 0..good.len(), value in hostile())| {
+        let mut lines = good.clone();
+        if let Some((key, _)) = good[at].split_once(": ") {
+            let comma = if good[at].ends_with(',') { "," } else { "" };
+            lines[at] = format!("{key}: {value}{comma}");
+        } else {
+            lines.remove(at);
+        }
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        // Of RAM that has not changed the checksum is not looked at.
+        let _ = std::fs::remove_file(dir.path().join(COMPARED));
+        let text = error(dir.path(), "a machine");
+        prop_assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
+    });
+}
+
+#[test]
+fn what_would_fill_the_memory_is_not_read() {
+    let dir = saved(Backing::Private);
+    let bytes = 1_u64 << 40;
+    File::options().write(true).open(dir.path().join(STATE)).unwrap().set_len(bytes).unwrap();
+    let text = manifest(&dir).replace("\"bytes\": 9", &format!("\"bytes\": {bytes}"));
+    std::fs::write(dir.path().join("snapshot.json"), text).unwrap();
+    let text = error(dir.path(), "a machine");
+    assert!(text.contains("1099511627776 bytes are more than any machine has"), "{text}");
 }
 
 #[test]
