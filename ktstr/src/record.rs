@@ -193,7 +193,7 @@ pub enum BootPart {
     Kept,
     /// It went on from what another one had been.
     Forked,
-    /// It booted, and could not be kept: why.
+    /// It booted, and was not kept: why.
     NotKept(String),
 }
 

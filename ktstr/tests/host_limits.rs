@@ -101,6 +101,13 @@ fn no_files_left() {
 }
 
 #[test]
+fn no_file_as_large_as_memory() {
+    let mut specimen = Specimen::new("good").env("KTSTR_ACCEL", "tcg");
+    limit(&mut specimen, libc::RLIMIT_FSIZE, 256 << 20);
+    check_refused(specimen, &["of host memory for the guest", "File too large", "raise `ulimit -f`"]);
+}
+
+#[test]
 fn no_threads_left() {
     let mut specimen = Specimen::new("good");
     refuse_threads(&mut specimen);

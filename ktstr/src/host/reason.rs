@@ -21,6 +21,12 @@ pub(crate) fn reason(error: &dyn Error) -> String {
     }
 }
 
+/// Whether it is the host that is short of something, or does not allow it.
+pub(crate) fn is_of_host(error: &dyn Error) -> bool {
+    let refuses = |errno| advice(errno).is_some() || [libc::EACCES, libc::EPERM].contains(&errno);
+    errno(&reason(error)).is_some_and(refuses)
+}
+
 /// The number in the words of the standard library, which are in those of every library above it.
 fn errno(text: &str) -> Option<i32> {
     let (_, number) = text.rsplit_once("(os error ")?;
@@ -36,6 +42,7 @@ fn advice(errno: i32) -> Option<&'static str> {
         libc::EMFILE => Some("raise `ulimit -n`: a machine takes a few files, and under kvm one for each vCPU"),
         libc::ENFILE => Some("raise the host's limit of open files, `sysctl fs.file-max`"),
         libc::EAGAIN => Some("raise `ulimit -u` or pids.max of the cgroup, or end what runs beside this"),
+        libc::EFBIG => Some("raise `ulimit -f`: a machine's memory is a file"),
         libc::ENOSPC | libc::EDQUOT => {
             Some("make room on the disk that KTSTR_CACHE_DIR and the target directory are on")
         }
@@ -71,5 +78,11 @@ mod tests {
         check(&Outer::Begin(refused()), "cannot begin: cannot open: Permission denied (os error 13)");
         let advised = reason(&Outer::Begin(Inner(io::Error::from_raw_os_error(libc::EMFILE))));
         assert!(advised.starts_with("cannot begin: cannot open: Too many open files (os error 24) (raise `ulimit -n`"));
+    }
+
+    #[test]
+    fn knows_whose_it_is() {
+        let of = |errno| is_of_host(&Outer::Begin(Inner(io::Error::from_raw_os_error(errno))));
+        assert!(of(libc::EMFILE) && of(libc::EACCES) && !of(libc::ENOENT) && !of(libc::EIO));
     }
 }

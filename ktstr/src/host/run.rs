@@ -75,6 +75,7 @@ pub(super) fn blank_record(spec: &TestSpec, replica: u32, seed: u64) -> Record {
 /// When it has no machine.
 pub(super) fn fill_record(spec: &TestSpec, settings: &Settings, record: &mut Record) -> Result<(), SetupError> {
     give_back_large_blocks();
+    survive_large_files();
     let program = std::env::current_exe().map_err(SetupError::Program)?;
     let parts = gather(spec, settings, &program, record)?;
     run_machine(spec, settings, &program, &parts, record)
@@ -204,6 +205,12 @@ fn give_back_large_blocks() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
     }
+}
+
+/// From now on a file that becomes larger than `ulimit -f` allows is an error, and not the end of this process.
+fn survive_large_files() {
+    // SAFETY: plain system call.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 fn ms_since(began: Instant) -> f64 {

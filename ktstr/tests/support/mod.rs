@@ -9,6 +9,7 @@ pub(crate) mod patched;
 
 pub(crate) mod limits;
 pub(crate) mod memory_cgroup;
+pub(crate) mod own_cache;
 pub(crate) mod workers;
 
 use ktstr::{Record, runs_dir};

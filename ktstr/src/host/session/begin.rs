@@ -44,8 +44,7 @@ pub(super) fn machine(
     config: &VmConfig,
     place: Option<&Place<'_>>,
 ) -> Result<(Vm, BootPart, Reserved<RamRegion>), SessionError> {
-    if let Some(vm) = place.and_then(|place| place.fork(config)) {
-        let reserved = Reserved::open(vm.reserved()?)?;
+    if let Some((vm, reserved)) = place.and_then(|place| place.fork(config)) {
         return Ok((vm, BootPart::Forked, reserved));
     }
     let vm = Vm::new(config)?;
@@ -85,11 +84,7 @@ impl Session<'_> {
             return Ok(());
         }
         let Some(Waiting { mut errand, reserved, place }) = self.waiting.take() else { return Ok(()) };
-        self.seen.boot = match place.map(|place| place.keep(&mut self.vm)) {
-            None => BootPart::Booted,
-            Some(Ok(())) => BootPart::Kept,
-            Some(Err(why)) => BootPart::NotKept(why),
-        };
+        self.seen.boot = place.map_or(BootPart::Booted, |place| place.keep(&mut self.vm));
         deliver(&mut errand, &reserved)?;
         // What the guest has put there before is in what was kept, too, and is taken by each run anew.
         self.ring = Some(reserved.bulk_in()?);
