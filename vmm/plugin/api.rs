@@ -61,7 +61,7 @@ unsafe extern "C" {
         data: *mut c_void,
     );
     pub(crate) fn qemu_plugin_tb_get_insn(block: *const Block, index: usize) -> *mut Instruction;
-    pub(crate) fn qemu_plugin_insn_size(instruction: *const Instruction) -> usize;
+    fn qemu_plugin_insn_size(instruction: *const Instruction) -> usize;
     /// Since 9.1 the bytes are copied, and their number returned; before, QEMU takes one argument and returns a pointer to them.
     fn qemu_plugin_insn_data(instruction: *const Instruction, into: *mut u8, count: usize) -> usize;
     pub(crate) fn usleep(microseconds: c_uint) -> c_int;
@@ -92,20 +92,23 @@ pub(crate) unsafe fn map_shared(fd: c_int, bytes: usize) -> *mut c_void {
     if mapped.addr() == usize::MAX { core::ptr::null_mut() } else { mapped }
 }
 
-/// The bytes of an instruction that has eight.
+/// The bytes of an instruction, if it has so many.
 ///
 /// # Safety
-/// The instruction is of a block that is being translated, and has as many.
-pub(crate) unsafe fn bytes_of(instruction: *const Instruction) -> [u8; 8] {
-    let mut bytes = [0; 8];
+/// The instruction is of a block that is being translated.
+pub(crate) unsafe fn bytes_of<const COUNT: usize>(instruction: *const Instruction) -> Option<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
     // SAFETY: as the caller promises; no pointer is that small.
     unsafe {
-        let result = qemu_plugin_insn_data(instruction, bytes.as_mut_ptr(), bytes.len());
-        if result > bytes.len() {
-            bytes = core::ptr::with_exposed_provenance::<[u8; 8]>(result).read_unaligned();
+        if qemu_plugin_insn_size(instruction) != COUNT {
+            return None;
+        }
+        let result = qemu_plugin_insn_data(instruction, bytes.as_mut_ptr(), COUNT);
+        if result > COUNT {
+            bytes = core::ptr::with_exposed_provenance::<[u8; COUNT]>(result).read_unaligned();
         }
     }
-    bytes
+    Some(bytes)
 }
 
 /// The host's clock, in nanoseconds since some moment.

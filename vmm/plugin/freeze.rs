@@ -54,7 +54,7 @@ pub(crate) unsafe fn on_translation(block: *mut Block) {
     unsafe {
         for index in 0..api::qemu_plugin_tb_n_insns(block) {
             let instruction = api::qemu_plugin_tb_get_insn(block, index);
-            if api::qemu_plugin_insn_size(instruction) == MARK.len() && api::bytes_of(instruction) == MARK {
+            if api::bytes_of(instruction) == Some(MARK) {
                 api::qemu_plugin_register_vcpu_insn_exec_cb(instruction, at_mark, api::NO_REGISTERS, null_mut());
             }
         }

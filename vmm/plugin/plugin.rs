@@ -8,6 +8,7 @@
 mod api;
 mod arguments;
 mod freeze;
+mod idle;
 #[cfg(ktstr_plugin)]
 #[path = "../src/qemu/stops/layout.rs"]
 mod layout;
@@ -77,6 +78,7 @@ extern "C" fn on_translation(block: *mut Block, _data: *mut c_void) {
         stores::on_translation(block);
         stops::on_translation(block, interface());
         freeze::on_translation(block);
+        idle::on_translation(block);
     }
 }
 

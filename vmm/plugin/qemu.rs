@@ -118,14 +118,20 @@ impl Functions {
         }
     }
 
+    /// Has QEMU count what the vCPU has executed, up to the end of the block.
+    pub(crate) fn count(&self) {
+        // SAFETY: this is the emulation thread, which may bring the count up to date at any time.
+        unsafe { (self.icount_update)(self.current_cpu()) };
+    }
+
     /// The guest's clock, as QEMU has counted.
     pub(crate) fn guest_clock_ns(&self) -> u64 {
-        // SAFETY: this is the emulation thread, which may bring the count up to date at any time. Only to read it in a block is
-        // refused while a vCPU runs (accel/tcg/icount-common.c, `icount_get_raw_locked`), for it counts whole blocks, which
-        // the caller knows; so no vCPU runs meanwhile.
+        self.count();
+        // SAFETY: this is the emulation thread. Only to read the count in a block is refused while a vCPU runs
+        // (accel/tcg/icount-common.c, `icount_get_raw_locked`), for it counts whole blocks, which the caller knows; so no vCPU
+        // runs meanwhile.
         unsafe {
             let cpu = self.current_cpu();
-            (self.icount_update)(cpu);
             self.current.write(core::ptr::null_mut());
             let now = (self.icount_get)();
             self.current.write(cpu);
