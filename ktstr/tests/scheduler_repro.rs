@@ -16,7 +16,7 @@ const fn scx(name: &'static str, args: &'static [&'static str]) -> Scheduler {
 const STALLS: Scheduler = scx("stalls", &["--watchdog-timeout-ms", "1500", "--fault", "stall-task"]);
 const ERRS: Scheduler = scx("errs", &["--fault", "error-exit=50"]);
 const SOUND: Scheduler = scx("sound", &[]);
-const DAWDLES: Scheduler = scx("dawdles", &["--fault", "slow-dispatch-us=200000"]);
+const DAWDLES: Scheduler = scx("dawdles", &["--fault", "slow-dispatch-us=50000"]);
 
 /// The specimen fails for a crash of this class, and does so again when it is traced.
 fn check(specimen: &'static str, reason: &str, class: SchedulerClass, test: impl FnOnce(&Repro)) {
