@@ -92,11 +92,31 @@ pub(crate) unsafe fn map_shared(fd: c_int, bytes: usize) -> *mut c_void {
     if mapped.addr() == usize::MAX { core::ptr::null_mut() } else { mapped }
 }
 
+/// Asks to be called, without data, before each instruction of the block that has these bytes.
+///
+/// # Safety
+/// The block is the one being translated; the callback looks at no data.
+pub(crate) unsafe fn call_before<const COUNT: usize>(
+    block: *mut Block,
+    bytes: [u8; COUNT],
+    callback: extern "C" fn(c_uint, *mut c_void),
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        for index in 0..qemu_plugin_tb_n_insns(block) {
+            let instruction = qemu_plugin_tb_get_insn(block, index);
+            if bytes_of(instruction) == Some(bytes) {
+                qemu_plugin_register_vcpu_insn_exec_cb(instruction, callback, NO_REGISTERS, core::ptr::null_mut());
+            }
+        }
+    }
+}
+
 /// The bytes of an instruction, if it has so many.
 ///
 /// # Safety
 /// The instruction is of a block that is being translated.
-pub(crate) unsafe fn bytes_of<const COUNT: usize>(instruction: *const Instruction) -> Option<[u8; COUNT]> {
+unsafe fn bytes_of<const COUNT: usize>(instruction: *const Instruction) -> Option<[u8; COUNT]> {
     let mut bytes = [0; COUNT];
     // SAFETY: as the caller promises; no pointer is that small.
     unsafe {

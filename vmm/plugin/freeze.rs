@@ -10,7 +10,7 @@ use core::mem::transmute;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed, Ordering::SeqCst};
 
-/// QEMU's own functions, which it exports for its modules, in the order of [`Functions`].
+/// QEMU's own functions, which it exports for its modules: to stop, to tell whether that is done, and its lock.
 const NAMES: [&CStr; COUNT] = [c"vm_stop", c"runstate_is_running", c"bql_lock_impl", c"bql_unlock"];
 /// What the last two were called before 9.0.
 const OLD_NAMES: [&CStr; COUNT] =
@@ -51,14 +51,7 @@ pub(crate) unsafe fn on_translation(block: *mut Block) {
         return;
     }
     // SAFETY: as the caller promises; the callback looks at no data.
-    unsafe {
-        for index in 0..api::qemu_plugin_tb_n_insns(block) {
-            let instruction = api::qemu_plugin_tb_get_insn(block, index);
-            if api::bytes_of(instruction) == Some(MARK) {
-                api::qemu_plugin_register_vcpu_insn_exec_cb(instruction, at_mark, api::NO_REGISTERS, null_mut());
-            }
-        }
-    }
+    unsafe { api::call_before(block, MARK, at_mark) };
 }
 
 extern "C" fn at_mark(_vcpu: c_uint, _data: *mut c_void) {

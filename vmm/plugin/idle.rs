@@ -8,7 +8,6 @@ use super::api::{self, Block};
 use super::layout::NOT_COUNTED;
 use super::{qemu, stops};
 use core::ffi::{c_uint, c_void};
-use core::ptr::null_mut;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// HLT (SDM volume 2).
@@ -23,14 +22,7 @@ pub(crate) unsafe fn on_translation(block: *mut Block) {
         return;
     }
     // SAFETY: as the caller promises; the callback looks at no data.
-    unsafe {
-        for index in 0..api::qemu_plugin_tb_n_insns(block) {
-            let instruction = api::qemu_plugin_tb_get_insn(block, index);
-            if api::bytes_of(instruction) == Some([HALT]) {
-                api::qemu_plugin_register_vcpu_insn_exec_cb(instruction, at_halt, api::NO_REGISTERS, null_mut());
-            }
-        }
-    }
+    unsafe { api::call_before(block, [HALT], at_halt) };
 }
 
 extern "C" fn at_halt(_vcpu: c_uint, _data: *mut c_void) {
