@@ -269,6 +269,14 @@ impl Record {
         stem
     }
 
+    /// The record without what the host measured, and without what it saw of the guest only because it looked: all that is
+    /// the same again where a run follows from its inputs and its seed.
+    #[must_use]
+    pub fn of_guest(&self) -> Self {
+        let guest = GuestPart { latencies: Vec::new(), ..self.guest.clone() };
+        Self { host: HostPart::default(), guest, ..self.clone() }
+    }
+
     /// Writes the record into `dir` under a name that no other record of that directory has, whole or not at all.
     ///
     /// # Errors

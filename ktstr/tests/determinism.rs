@@ -4,8 +4,8 @@
 
 mod support;
 
+use ktstr::Record;
 use ktstr::prelude::*;
-use ktstr::{GuestPart, HostPart, Record};
 use std::process::{Child, Command, Stdio};
 use support::Specimen;
 
@@ -41,10 +41,8 @@ fn record(seed: &str, trace: &str) -> Record {
     outcome.record
 }
 
-/// The record without what the host measured and saw.
 fn text(record: &Record) -> String {
-    let guest = GuestPart { latencies: Vec::new(), ..record.guest.clone() };
-    serde_json::to_string_pretty(&Record { host: HostPart::default(), guest, ..record.clone() }).unwrap()
+    serde_json::to_string_pretty(&record.of_guest()).unwrap()
 }
 
 /// Keeps every CPU of the host busy.

@@ -5,7 +5,7 @@
 mod support;
 
 use ktstr::prelude::*;
-use ktstr::{BootPart, GuestPart, HostPart, Record};
+use ktstr::{BootPart, Record};
 use std::fs;
 use std::path::Path;
 use support::Specimen;
@@ -109,7 +109,7 @@ fn check(name: &'static str) {
 }
 
 fn run(name: &'static str, env: &[(&str, &str)]) -> Record {
-    let specimen = Specimen::new(name).env("KTSTR_ACCEL", "tcg");
+    let specimen = Specimen::new(name).env("KTSTR_ACCEL", "tcg").env("KTSTR_SNAPSHOT", "on");
     let outcome = env.iter().fold(specimen, |specimen, (key, value)| specimen.env(key, value)).run();
     outcome.expect("Pass", &[]);
     outcome.record
@@ -119,8 +119,6 @@ fn random(record: &Record) -> &str {
     record.guest.output.lines().find_map(|line| Some(line.split_once("random ")?.1)).unwrap()
 }
 
-/// The record without what the host measured and saw.
 fn text(record: &Record) -> String {
-    let guest = GuestPart { latencies: Vec::new(), ..record.guest.clone() };
-    serde_json::to_string_pretty(&Record { host: HostPart::default(), guest, ..record.clone() }).unwrap()
+    serde_json::to_string_pretty(&record.of_guest()).unwrap()
 }

@@ -1,7 +1,7 @@
 //! Whether two runs are the same, record for record: what the guest did, to the last nanosecond.
 
 use crate::runs::Run;
-use ktstr::{GuestPart, HostPart, Record};
+use ktstr::Record;
 use std::collections::BTreeMap;
 
 /// In what they are not, a line for each record.
@@ -35,11 +35,8 @@ fn difference(before: &Record, after: &Record) -> Option<String> {
     }
 }
 
-/// A record without what the host measured, and what it saw of the guest only because it looked.
 fn text(record: &Record) -> String {
-    let guest = GuestPart { latencies: Vec::new(), ..record.guest.clone() };
-    let record = Record { host: HostPart::default(), guest, ..record.clone() };
-    serde_json::to_string_pretty(&record).unwrap_or_default()
+    serde_json::to_string_pretty(&record.of_guest()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Specimen {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", name, "--include-ignored", "--test-threads=1"]);
         command.env("KTSTR_RUN_ID", &run_id).env_remove("NEXTEST_RUN_ID").env_remove("KTSTR_SEED");
+        command.env_remove("KTSTR_TRACE");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { name, run_id, command }
     }

@@ -80,9 +80,10 @@ pub(crate) fn run(
     if moment == Moment::Meanwhile {
         deliver(&mut errand, &reserved)?;
     }
-    let is_frozen_first = moment == Moment::Frozen;
-    let ring = if is_frozen_first { None } else { Some(reserved.bulk_in()?) };
-    let waiting = is_frozen_first.then(|| Waiting::new(errand, reserved, place));
+    let (ring, waiting) = match moment {
+        Moment::Frozen => (None, Some(Waiting::new(errand, reserved, place))),
+        Moment::First | Moment::Meanwhile => (Some(reserved.bulk_in()?), None),
+    };
     let (placement, lacks) = (vm.placement().cloned(), vm.lacks().map(str::to_owned));
     let mut session = Session {
         vm,
