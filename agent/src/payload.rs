@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result};
 use ktstr_wire::{MappedRegion, Reserved};
+use rustix::mount::{MountFlags, mount_remount};
+use std::ffi::CStr;
 use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -20,6 +22,19 @@ pub(crate) fn unpack(reserved: &Reserved<MappedRegion>) -> Result<()> {
     if reserved.payload_bytes() == 0 {
         return Ok(());
     }
+    use_huge_pages(c"huge=within_size");
+    let unpacked = unpack_all(reserved);
+    use_huge_pages(c"huge=never");
+    unpacked
+}
+
+/// Has the root's tmpfs give large files huge pages, or no more: most of unpacking is what the kernel does for each page. A
+/// root that is no tmpfs, or a kernel without huge pages, is as good (Documentation/filesystems/tmpfs.rst).
+fn use_huge_pages(option: &CStr) {
+    let _ = mount_remount("/", MountFlags::empty(), option);
+}
+
+fn unpack_all(reserved: &Reserved<MappedRegion>) -> Result<()> {
     let mut rest: Box<dyn Read> =
         Box::new(BufReader::with_capacity(PIECE_BYTES, Payload { reserved: *reserved, at: 0 }));
     loop {
@@ -48,6 +63,7 @@ fn unpack_entry(mut entry: cpio::NewcReader<Box<dyn Read>>, path: &Path) -> Resu
         REGULAR => {
             let _ = fs::remove_file(path);
             let file = fs::File::options().create_new(true).write(true).mode(mode & 0o7777).open(path)?;
+            file.set_len(entry.entry().file_size().into())?;
             let mut file = BufWriter::with_capacity(PIECE_BYTES, file);
             io::copy(&mut entry, &mut file)?;
             file.flush()?;

@@ -283,9 +283,10 @@ impl Record {
     /// What creating, writing or renaming returned.
     pub fn write(&self, dir: &Path) -> io::Result<PathBuf> {
         std::fs::create_dir_all(dir)?;
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
+        file.write_all(&text)?;
         let stem = self.file_stem();
         for number in 1.. {
             let suffix = if number == 1 { String::new() } else { format!(".{number}") };
