@@ -25,6 +25,7 @@ pub(super) fn measure(name: Name, program: &Path, rounds: u32) -> Result<Vec<Row
         | Name::Tcg
         | Name::Hello
         | Name::Forks
+        | Name::Gauntlet
         | Name::RssTcg
         | Name::Verifier => {
             bail!("this is not measured in the lab")

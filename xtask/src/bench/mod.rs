@@ -8,6 +8,7 @@ mod bare;
 mod books;
 mod cpu_by_crate;
 mod forks;
+mod gauntlet;
 mod guest;
 mod hello;
 mod inside;
@@ -71,6 +72,8 @@ enum Name {
     Forks,
     /// The same for up to 64 CPUs on KVM in the lab
     ForksKvm,
+    /// A gauntlet on machines that boot, and on such that go on from where others were, under software emulation
+    Gauntlet,
     /// A test, and our monitor, on KVM in the lab
     Kvm,
     /// Memory of our monitor on KVM in the lab
@@ -122,6 +125,7 @@ fn measure(name: Name, rounds: u32) -> Result<Vec<Row>> {
         Name::RssTcg => rss::tcg(),
         Name::Hello => hello::tcg(rounds),
         Name::Forks => forks::tcg(rounds),
+        Name::Gauntlet => gauntlet::measure(),
         Name::HelloKvm | Name::ForksKvm => lab::measure(&label(name), hello::PROGRAM, rounds),
         Name::Kvm | Name::Rss => lab::measure(&label(name), steady::PROGRAM, rounds),
     }
