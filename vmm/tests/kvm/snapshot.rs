@@ -14,7 +14,7 @@ const STILL: Duration = Duration::from_secs(8);
 /// Longer than any step of a guest takes, whose memory comes page by page when it goes on, on a slow host.
 const STEP_S: f64 = 6.0;
 
-fn save(vm: &mut Vm, dir: &Path) -> Snapshot {
+pub(crate) fn save(vm: &mut Vm, dir: &Path) -> Snapshot {
     std::fs::create_dir(dir).unwrap();
     assert!(vm.freeze().unwrap());
     vm.save(dir, IDENTITY).unwrap();
@@ -27,7 +27,7 @@ fn fork(config: &VmConfig, snapshot: &Snapshot) -> Vm {
     vm
 }
 
-fn wait_for_exit(vm: &mut Vm, console: &mut String) -> Exit {
+pub(crate) fn wait_for_exit(vm: &mut Vm, console: &mut String) -> Exit {
     let begin = Instant::now();
     loop {
         let exit = vm.exit();
