@@ -1,10 +1,14 @@
-//! Before a vCPU halts, QEMU's count of instructions is brought up to date.
+//! When all vCPUs are halted, the emulation thread itself moves the clock on to the next timer.
 //!
-//! QEMU's main thread moves the clock on to the next timer when it finds that all vCPUs are halted. It may look between the
-//! last one's halt and the moment when the emulation thread has counted what that one has executed, and would add the same
-//! time twice (softmmu/icount.c, `icount_start_warp_timer`): rarely, and on a busy host.
+//! QEMU leaves that to its main thread (accel/tcg/icount-common.c, `icount_start_warp_timer`), which it tells when to look, and
+//! waits. But each timer wakes that thread, too, and on a busy host it may find all halted before the emulation thread has
+//! counted what the last vCPU has executed, and before it waits: then the same time is added twice, or another vCPU is the
+//! first to go on, or the timer that ends turns (accel/tcg/tcg-accel-ops-rr.c) is not set anew. Each is rare, and another run.
+//!
+//! So before the last vCPU halts, what it has executed is counted, and work is left for it: as long as there is some, no thread
+//! takes it for idle. The emulation thread finds the work when the vCPU has halted, and the clock is moved within it.
 
-use super::api::{self, Block};
+use super::api::{self, Block, CpuState};
 use super::layout::NOT_COUNTED;
 use super::{qemu, stops};
 use core::ffi::{c_uint, c_void};
@@ -12,6 +16,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// HLT (SDM volume 2).
 const HALT: u8 = 0xf4;
+
+/// Timers that wake no vCPU, such as the one that ends turns each 100 ms: after so many QEMU's main thread has its turn, for a
+/// guest may have halted for ever.
+const MOST_TIMERS: usize = 100;
 
 /// Asks to be called before each halt of the block.
 ///
@@ -26,7 +34,15 @@ pub(crate) unsafe fn on_translation(block: *mut Block) {
 }
 
 extern "C" fn at_halt(_vcpu: c_uint, _data: *mut c_void) {
-    if let Some(functions) = qemu::functions() {
+    let Some(functions) = qemu::functions() else { return };
+    if functions.others_are_idle() {
         functions.count();
+        functions.call_after(skip_idle_time);
+    }
+}
+
+extern "C" fn skip_idle_time(_vcpu: *mut CpuState, _data: usize) {
+    if let Some(functions) = qemu::functions() {
+        functions.skip_idle_time(MOST_TIMERS);
     }
 }

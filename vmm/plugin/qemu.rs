@@ -9,6 +9,11 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 /// The names, in the order of [`Functions`]; the last two are GLib's.
 const NAMES: [&CStr; COUNT] = [
     c"qemu_get_cpu",
+    c"cpu_thread_is_idle",
+    c"async_run_on_cpu",
+    c"all_cpu_threads_idle",
+    c"icount_start_warp_timer",
+    c"qemu_clock_run_timers",
     c"icount_update",
     c"icount_get",
     c"cpu_memory_rw_debug",
@@ -16,7 +21,7 @@ const NAMES: [&CStr; COUNT] = [
     c"g_byte_array_new",
     c"g_byte_array_set_size",
 ];
-const COUNT: usize = 7;
+const COUNT: usize = 12;
 
 static FOUND: [AtomicPtr<c_void>; COUNT] = [const { AtomicPtr::new(core::ptr::null_mut()) }; COUNT];
 
@@ -39,8 +44,18 @@ const MAX_CPUS: usize = 256;
 /// The number of the base of GS among a vCPU's registers (target/i386/gdbstub.c); those before R15 have their own.
 const GS_BASE: c_int = 25;
 
+/// `QEMU_CLOCK_VIRTUAL` (include/qemu/timer.h): the guest's.
+const CLOCK_VIRTUAL: c_int = 1;
+
 // Their types (include/hw/core/cpu.h, include/sysemu/cpu-timers.h, target/i386/cpu.h, glib/garray.h).
 type GetCpu = unsafe extern "C" fn(c_int) -> *mut CpuState;
+type IsIdle = unsafe extern "C" fn(*mut CpuState) -> bool;
+type RunLater = unsafe extern "C" fn(*mut CpuState, Work, usize);
+type AllAreIdle = unsafe extern "C" fn() -> bool;
+type StartWarp = unsafe extern "C" fn();
+type RunTimers = unsafe extern "C" fn(c_int) -> bool;
+/// What QEMU calls for a vCPU, with a word of data.
+pub(crate) type Work = extern "C" fn(*mut CpuState, usize);
 type IcountUpdate = unsafe extern "C" fn(*mut CpuState);
 type IcountGet = unsafe extern "C" fn() -> i64;
 type ReadMemory = unsafe extern "C" fn(*mut CpuState, u64, *mut c_void, usize, bool) -> c_int;
@@ -50,6 +65,11 @@ type SetSize = unsafe extern "C" fn(*mut Bytes, c_uint) -> *mut Bytes;
 
 /// What was found.
 pub(crate) struct Functions {
+    is_idle: IsIdle,
+    run_later: RunLater,
+    all_are_idle: AllAreIdle,
+    start_warp: StartWarp,
+    run_timers: RunTimers,
     icount_update: IcountUpdate,
     icount_get: IcountGet,
     read_memory: ReadMemory,
@@ -70,8 +90,20 @@ pub(crate) fn find() -> bool {
 
 /// All of them, on the emulation thread, once [`find`] has.
 pub(crate) fn functions() -> Option<Functions> {
-    let [get_cpu, update, get, memory, register, new_bytes, set_size] =
-        FOUND.each_ref().map(|found| found.load(Relaxed));
+    let [
+        get_cpu,
+        is_idle,
+        run_later,
+        all_are_idle,
+        start_warp,
+        run_timers,
+        update,
+        get,
+        memory,
+        register,
+        new_bytes,
+        set_size,
+    ] = FOUND.each_ref().map(|found| found.load(Relaxed));
     // SAFETY: `find` found each of them, and these are their types.
     unsafe {
         if CURRENT.load(Relaxed).is_null() {
@@ -81,6 +113,11 @@ pub(crate) fn functions() -> Option<Functions> {
         }
         let current = CURRENT.load(Relaxed);
         (!current.is_null()).then(|| Functions {
+            is_idle: transmute::<*mut c_void, IsIdle>(is_idle),
+            run_later: transmute::<*mut c_void, RunLater>(run_later),
+            all_are_idle: transmute::<*mut c_void, AllAreIdle>(all_are_idle),
+            start_warp: transmute::<*mut c_void, StartWarp>(start_warp),
+            run_timers: transmute::<*mut c_void, RunTimers>(run_timers),
             icount_update: transmute::<*mut c_void, IcountUpdate>(update),
             icount_get: transmute::<*mut c_void, IcountGet>(get),
             read_memory: transmute::<*mut c_void, ReadMemory>(memory),
@@ -115,6 +152,37 @@ impl Functions {
             told
         } else {
             (0..MAX_CPUS).find(|number| is(*number)).map_or(told, |number| number as c_uint)
+        }
+    }
+
+    /// Whether every vCPU but the one that runs is halted, and nothing is pending for it.
+    pub(crate) fn others_are_idle(&self) -> bool {
+        let current = self.current_cpu();
+        let all = CPUS.iter().map(|cpu| cpu.load(Relaxed)).take_while(|cpu| !cpu.is_null());
+        // SAFETY: the vCPUs exist, and only this thread changes what is asked while one of them runs.
+        all.filter(|cpu| *cpu != current).all(|cpu| unsafe { (self.is_idle)(cpu) })
+    }
+
+    /// Has QEMU call this on the emulation thread, with its lock, once the vCPU that runs has left its code.
+    pub(crate) fn call_after(&self, work: Work) {
+        // SAFETY: the vCPU exists, and the work looks at no data (a union of one word, include/hw/core/cpu.h).
+        unsafe { (self.run_later)(self.current_cpu(), work, 0) };
+    }
+
+    /// While all vCPUs are halted, moves the guest's clock on to the next timer, which may wake one of them or none, and lets it
+    /// run out; so many times at most.
+    pub(crate) fn skip_idle_time(&self, at_most: usize) {
+        // SAFETY: called on the emulation thread, with QEMU's lock.
+        let is_idle = || unsafe { (self.all_are_idle)() };
+        for _ in 0..at_most {
+            if !is_idle() {
+                return;
+            }
+            // SAFETY: as above.
+            unsafe {
+                (self.start_warp)();
+                (self.run_timers)(CLOCK_VIRTUAL);
+            }
         }
     }
 
