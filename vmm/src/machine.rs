@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::stops::Hook;
 use serde::{Deserialize, Serialize};
+use std::ops::Add;
 use std::time::Duration;
 
 /// Why a machine stopped by itself.
@@ -33,6 +34,14 @@ impl VcpuClock {
         let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
         let mut fields = text.split_ascii_whitespace().map(str::parse);
         Some(Self { run_ns: fields.next()?.ok()?, wait_ns: fields.next()?.ok()? })
+    }
+}
+
+impl Add for VcpuClock {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { run_ns: self.run_ns + other.run_ns, wait_ns: self.wait_ns + other.wait_ns }
     }
 }
 

@@ -151,7 +151,8 @@ impl Vm {
     /// Saves a frozen machine as the files of a [`Snapshot`] in a directory that has none of them. The identity says in all
     /// that matters what machine it is of; [`Snapshot::open`] compares it.
     ///
-    /// The directory is a snapshot when this returns, and may then be renamed. One in which this failed is to be removed.
+    /// The directory is a snapshot when this returns, and may then be renamed. One in which this failed is to be removed. Under
+    /// emulation the machine is in a new process then, made of what was saved, so that its run is that of each fork.
     ///
     /// # Errors
     /// [`snapshot::Error`], and why the backend cannot.

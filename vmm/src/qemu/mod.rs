@@ -8,6 +8,7 @@ pub mod args;
 mod find;
 mod input;
 mod interface;
+mod launch;
 pub(crate) mod limits;
 mod numa;
 mod plugin;
@@ -30,10 +31,11 @@ use crate::serial_log::SerialLog;
 use crate::stops::{self as stop_points, Hook};
 use input::Input;
 use ktstr_wire::Topology;
+use launch::{Launch, Launched};
 use process::Process;
 use serde_json::json;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 use stops::Stops;
@@ -148,10 +150,11 @@ pub(crate) struct QemuMachine {
     process: Process,
     // Dropped last: its thread ends when QEMU has.
     input: Input,
-    console: RawFd,
+    launch: Launch,
     stops: Stops,
-    ram: GuestRam,
     lacks: Option<String>,
+    /// What the host let the machine have in processes that are gone.
+    spent: Vec<VcpuClock>,
 }
 
 impl QemuMachine {
@@ -162,40 +165,20 @@ impl QemuMachine {
         control: &SerialLog,
         from: Option<&[u8]>,
     ) -> Result<Self, crate::Error> {
-        let qemu = Qemu::find()?;
-        let (input, guest_end) = Input::new().map_err(cannot_type)?;
-        let nodes: Vec<_> =
-            ram.files().iter().map(|file| file.as_raw_fd()).zip(ram.node_bytes().iter().copied()).collect();
-        let timers = args::timers(config);
-        let tasks = plugin::Tasks::new(qemu.version, timers.as_ref());
-        let plugin = tasks.file().map_err(Error::Plugin)?;
+        let launch = Launch::new(config, ram, console, control)?;
         let stops = Stops::new(config.pace).map_err(Error::Stops)?;
-        let mut files = args::Files {
-            ram_nodes: &nodes,
-            console: console.raw_fd(),
-            control: control.raw_fd(),
-            input: guest_end.as_raw_fd(),
-            plugin: Some(plugin.as_raw_fd()),
-            stops: stops.raw_fd(),
-            waits_for_state: from.is_some(),
-        };
-        let cmdline = crate::cmdline::build(config, &args::kernel_words(config)?)?;
-        let spawn = |files: &args::Files<'_>| {
-            Process::spawn(&qemu.program, args::build(qemu.version, config, files, &cmdline), &files.all())
-        };
-        let (mut process, lacks) = match spawn(&files) {
-            Err(Error::NotUp { stderr, .. }) if tasks.can_do_without(&stderr) => {
-                files.plugin = None;
-                let lacks = format!("without our plugin, so guests of many CPUs boot slowly{}", said(&stderr));
-                (spawn(&files)?, Some(lacks))
-            }
-            spawned => (spawned?, None),
-        };
-        if let Some(state) = from {
-            let restored = snapshot::restore(&mut process, state);
-            restored.map_err(|source| not_saved("restore", source, &mut process))?;
-        }
-        Ok(Self { process, input, console: console.raw_fd(), stops, ram: ram.clone(), lacks })
+        let Launched { process, input, lacks } = launch.process(stops.raw_fd(), from)?;
+        Ok(Self { process, input, launch, stops, lacks, spent: Vec::new() })
+    }
+
+    /// Has the machine go on in a new process.
+    fn move_on(&mut self, state: &[u8]) -> Result<(), Error> {
+        let spent = self.vcpu_clocks();
+        let Launched { process, input, lacks } = self.launch.process(self.stops.raw_fd(), Some(state))?;
+        // The process before the pipe that it reads, as when all are dropped.
+        (self.process, self.lacks, self.spent) = (process, lacks, spent);
+        self.input = input;
+        Ok(())
     }
 }
 
@@ -232,7 +215,7 @@ impl Machine for QemuMachine {
     }
 
     fn start(&mut self) -> Result<(), crate::Error> {
-        self.stops.start(&self.ram).map_err(Error::Stops)?;
+        self.stops.start(&self.launch.ram).map_err(Error::Stops)?;
         Ok(self.process.cont()?)
     }
 
@@ -252,7 +235,11 @@ impl Machine for QemuMachine {
 
     fn save(&mut self) -> Result<Vec<u8>, crate::Error> {
         let saved = snapshot::save(&mut self.process);
-        Ok(saved.map_err(|source| not_saved("save", source, &mut self.process))?)
+        let state = saved.map_err(|source| not_saved("save", source, &mut self.process))?;
+        // The migration has woken the emulation thread at moments of the host's, which leaves it at one vCPU or another
+        // (accel/tcg/tcg-accel-ops-rr.c): what runs first would be chance.
+        self.move_on(&state)?;
+        Ok(state)
     }
 
     fn resume(&mut self) -> Result<(), crate::Error> {
@@ -260,7 +247,7 @@ impl Machine for QemuMachine {
     }
 
     fn type_into_console(&mut self, bytes: &[u8]) -> Result<(), crate::Error> {
-        let (process, console) = (&mut self.process, self.console);
+        let (process, console) = (&mut self.process, self.launch.console);
         let typed = self.input.send(bytes, |input| {
             // Until now COM1 had no input at all, so that a run in which nothing is typed is a function of its seed.
             let output = format!("/proc/self/fd/{console}");
@@ -295,7 +282,8 @@ impl Machine for QemuMachine {
     }
 
     fn vcpu_clocks(&self) -> Vec<VcpuClock> {
-        self.process.vcpu_clocks()
+        let clocks = self.process.vcpu_clocks().into_iter().enumerate();
+        clocks.map(|(vcpu, clock)| self.spent.get(vcpu).map_or(clock, |spent| clock + *spent)).collect()
     }
 
     fn executed(&mut self) -> Option<Duration> {

@@ -13,9 +13,9 @@ const TESTS: &str = "steady";
 const VARIANTS: usize = 100;
 
 /// The budget: a third of the time.
-const THIRD: Budget = Budget::Ratio(1.0 / 3.0);
+const THIRD: Budget = Budget::Ratio(0.333);
 
-/// Measures once: it takes most of an hour.
+/// Measures once: it takes half an hour.
 ///
 /// # Errors
 /// When the variants could not be run, or are too few.
