@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub struct VmConfig {
     /// Uncompressed ELF kernel with a PVH note.
     pub kernel: PathBuf,
-    /// Initramfs archive, at most [`INITRAMFS_MAX_BYTES`].
+    /// Initramfs archive, of which the kernel runs `/init`; at most [`INITRAMFS_MAX_BYTES`].
     pub initramfs: PathBuf,
     /// CPUs, NUMA nodes and RAM, the reserved range included.
     pub machine: Machine,

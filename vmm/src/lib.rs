@@ -25,7 +25,7 @@
 //!     pace: Pace::Instructions,
 //! };
 //! let mut vm = Vm::new(&config)?;
-//! // Where `nm vmlinux` has the function, for the kernel is not moved.
+//! // Where its /proc/kallsyms has the function, for the kernel is not moved.
 //! vm.stop_at(0xffff_ffff_8112_3450, |hit, _ram| eprintln!("CPU {} at {:?}", hit.vcpu, hit.time))?;
 //! vm.start()?;
 //! while vm.exit().is_none() {
