@@ -16,6 +16,7 @@ mod layout;
 #[path = "../src/qemu/stops/looks.rs"]
 mod looks;
 mod qemu;
+mod rcu;
 mod stops;
 mod stores;
 mod turns;
@@ -80,6 +81,7 @@ extern "C" fn on_translation(block: *mut Block, _data: *mut c_void) {
         freeze::on_translation(block);
         idle::on_translation(block);
     }
+    rcu::on_translation();
 }
 
 /// Why QEMU cannot have the plugin, as a line for people.
