@@ -9,10 +9,8 @@
 //! takes it for idle. The emulation thread finds the work when the vCPU has halted, and the clock is moved within it.
 
 use super::api::{self, Block, CpuState};
-use super::layout::NOT_COUNTED;
 use super::{qemu, stops};
 use core::ffi::{c_uint, c_void};
-use core::sync::atomic::Ordering::Relaxed;
 
 /// HLT (SDM volume 2).
 const HALT: u8 = 0xf4;
@@ -26,7 +24,7 @@ const MOST_TIMERS: usize = 100;
 /// # Safety
 /// The block is the one being translated.
 pub(crate) unsafe fn on_translation(block: *mut Block) {
-    if stops::counts().is_none_or(|counts| counts.icount_shift.load(Relaxed) == NOT_COUNTED) {
+    if !stops::counts_instructions() {
         return;
     }
     // SAFETY: as the caller promises; the callback looks at no data.

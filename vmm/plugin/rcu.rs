@@ -5,7 +5,6 @@
 //! turn ends there, and the run is another. It ends soon anyway, and then RCU goes on.
 
 use super::api;
-use super::layout::NOT_COUNTED;
 use super::stops;
 use core::ffi::c_void;
 use core::mem::transmute;
@@ -28,8 +27,7 @@ static IS_DONE: AtomicBool = AtomicBool::new(false);
 
 /// Called on the emulation thread, more than once.
 pub(crate) fn on_translation() {
-    let counts_instructions = || stops::counts().is_some_and(|counts| counts.icount_shift.load(Relaxed) != NOT_COUNTED);
-    if IS_DONE.swap(true, Relaxed) || !counts_instructions() {
+    if IS_DONE.swap(true, Relaxed) || !stops::counts_instructions() {
         return;
     }
     // SAFETY: the name is a C string, and this is the function's type. The list is changed when a thread begins and ends only;

@@ -53,6 +53,11 @@ pub(crate) fn counts() -> Option<&'static Counts> {
     unsafe { SHARED.load(Relaxed).as_ref().map(|shared| &shared.counts) }
 }
 
+/// Whether guest time is a count of instructions, as the harness has told.
+pub(crate) fn counts_instructions() -> bool {
+    counts().is_some_and(|counts| counts.icount_shift.load(Relaxed) != NOT_COUNTED)
+}
+
 /// Asks to be called before each instruction of the block that is at a stop point.
 ///
 /// # Safety
