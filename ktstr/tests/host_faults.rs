@@ -90,6 +90,25 @@ fn pretender(dir: &Path) -> PathBuf {
 }
 
 #[test]
+fn qemu_that_hides_what_a_run_depends_on_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = Specimen::new("good").env("KTSTR_ACCEL", "tcg").env("KTSTR_QEMU", hider(dir.path())).run();
+    outcome.expect("Pass", &[]);
+    let told = outcome.record.host.accel_reason;
+    assert!(told.contains("on a busy host the same seed may be another run"), "{told}");
+}
+
+/// The QEMU of this host, with another name for what the plugin finds QEMU's RCU thread by.
+fn hider(dir: &Path) -> PathBuf {
+    // Where it looks for its firmware depends on where it is.
+    let copy = "program=$(command -v \"${KTSTR_QEMU:-qemu-system-x86_64}\") && cd \"$0\" && mkdir bin && \
+                ln -s \"${program%/bin/*}/share\" \"${program%/bin/*}/lib\" . && \
+                sed s/get_ptr_rcu_reader/get_ptr_rcu_hidden/ \"$program\" >bin/qemu && chmod +x bin/qemu";
+    assert!(Command::new("sh").arg("-ec").arg(copy).arg(dir).env("LC_ALL", "C").status().unwrap().success());
+    dir.join("bin/qemu")
+}
+
+#[test]
 fn missing_kvm() {
     let outcome = Specimen::new("good").env("KTSTR_ACCEL", "kvm").env("KTSTR_KVM_DEVICE", "/absent/kvm").run();
     outcome.expect("Inconclusive", &["/absent/kvm"]);

@@ -30,18 +30,26 @@ pub(crate) fn on_translation() {
     if IS_DONE.swap(true, Relaxed) || !stops::counts_instructions() {
         return;
     }
+    if let (false, Some(counts)) = (has_replaced_notifier(), stops::counts()) {
+        counts.disturbed.store(1, Relaxed);
+    }
+}
+
+fn has_replaced_notifier() -> bool {
     // SAFETY: the name is a C string, and this is the function's type. The list is changed when a thread begins and ends only;
     // a notifier that points back to where it was found is one, so that what is laid out otherwise is left alone.
     unsafe {
         let reader = api::dlsym(null_mut(), c"get_ptr_rcu_reader".as_ptr());
         if reader.is_null() {
-            return;
+            return false;
         }
         let list: *mut *mut Notifier = transmute::<*mut c_void, Reader>(reader)().add(LIST).cast();
         let first = *list;
-        if !first.is_null() && (*first).next.is_null() && (*first).previous == list {
+        let is_found = !first.is_null() && (*first).next.is_null() && (*first).previous == list;
+        if is_found {
             (*first).notify = leave_it_alone;
         }
+        is_found
     }
 }
 

@@ -183,7 +183,8 @@ impl Vm {
         self.placement.as_ref()
     }
 
-    /// What the backend goes without, and why, for people; the guest works all the same.
+    /// What the backend goes without, and why, for people; the guest works all the same. Some of it is known only once the
+    /// machine runs.
     pub fn lacks(&self) -> Option<&str> {
         self.machine.lacks()
     }

@@ -65,7 +65,9 @@ impl Launch {
         let (mut process, lacks) = match self.spawn(&files) {
             Err(Error::NotUp { stderr, .. }) if tasks.can_do_without(&stderr) => {
                 files.plugin = None;
-                let lacks = format!("without our plugin, so guests of many CPUs boot slowly{}", said(&stderr));
+                let lacks = "without our plugin, so guests of many CPUs boot slowly, and on a busy host the same seed may be \
+                             another run";
+                let lacks = format!("{lacks}{}", said(&stderr));
                 (self.spawn(&files)?, Some(lacks))
             }
             spawned => (spawned?, None),

@@ -140,6 +140,10 @@ pub enum Error {
     },
 }
 
+/// As [`crate::Vm::lacks`].
+const DISTURBED: &str = "our plugin does not know how to keep this QEMU's other threads from ending vCPUs' turns, so on a \
+                         busy host the same seed may be another run";
+
 fn said(stderr: &str) -> String {
     let text = stderr.trim();
     if text.is_empty() { String::new() } else { format!("; it said: {text}") }
@@ -278,7 +282,7 @@ impl Machine for QemuMachine {
     }
 
     fn lacks(&self) -> Option<&str> {
-        self.lacks.as_deref()
+        self.lacks.as_deref().or_else(|| self.stops.are_disturbed().then_some(DISTURBED))
     }
 
     fn vcpu_clocks(&self) -> Vec<VcpuClock> {

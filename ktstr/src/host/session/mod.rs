@@ -84,7 +84,7 @@ pub(crate) fn run(
         Moment::Frozen => (None, Some(Waiting::new(errand, reserved, place))),
         Moment::First | Moment::Meanwhile => (Some(reserved.bulk_in()?), None),
     };
-    let (placement, lacks) = (vm.placement().cloned(), vm.lacks().map(str::to_owned));
+    let placement = vm.placement().cloned();
     let mut session = Session {
         vm,
         waiting,
@@ -98,7 +98,7 @@ pub(crate) fn run(
         schedulers: Schedulers::default(),
         clocks_at_hello: Vec::new(),
         real_time: config.accel == Chosen::Kvm,
-        seen: Observations { boot, placement, lacks, ..Observations::default() },
+        seen: Observations { boot, placement, ..Observations::default() },
     };
     session.watch(deadlines)?;
     Ok(session.end())
@@ -190,6 +190,7 @@ impl Session<'_> {
             schedulers: self.schedulers.into_runs(),
             stimuli: self.reports.stimuli,
             outcome: self.reports.outcome,
+            lacks: self.vm.lacks().map(str::to_owned),
             ..self.seen
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
 pub(crate) struct Counts {
     /// The plugin says that this QEMU lacks what it needs for stop points.
     pub(crate) refused: AtomicU32,
+    /// The plugin says that other threads of this QEMU may end vCPUs' turns, for it did not find what they do that with.
+    pub(crate) disturbed: AtomicU32,
     /// Guest nanoseconds per instruction are 2 to this power; [`NOT_COUNTED`] where they are the host's.
     pub(crate) icount_shift: AtomicU32,
     /// Whether the machine is to stop at the guest's [`MARK`], once.

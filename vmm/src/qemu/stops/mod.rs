@@ -66,6 +66,14 @@ impl Stops {
         counts.refused.load(Ordering::SeqCst) == 0
     }
 
+    /// Whether this QEMU lacks what keeps a run from being another on a busy host; known once the machine runs.
+    pub(super) fn are_disturbed(&self) -> bool {
+        let counts = self.shared.counts();
+        let says_so = |word: &AtomicU32| word.load(Ordering::SeqCst) != 0;
+        counts.icount_shift.load(Ordering::SeqCst) != NOT_COUNTED
+            && (says_so(&counts.refused) || says_so(&counts.disturbed))
+    }
+
     /// Sets one, before the machine runs.
     ///
     /// # Errors
