@@ -1,6 +1,6 @@
 //! What it saves to go on from where another machine said hello: time to hello, whole tests in a minute, and memory.
 
-use super::hello::{CPUS, CPUS_IN_LAB, ONCE_FROM, PROGRAM};
+use super::hello::{CPUS, ONCE_FROM, PROGRAM};
 use super::row::{Budget, Row};
 use super::rss;
 use super::steady::{Bed, Boots};
@@ -19,7 +19,7 @@ const MINUTE_S: f64 = 60.0;
 /// When a machine does not run, or is no fork.
 pub(super) fn tcg(rounds: u32) -> Result<Vec<Row>> {
     setup::ensure(&[Group::Emulator])?;
-    rows(&Bed::prepare(PROGRAM)?, "tcg", &CPUS, rounds)
+    rows(&Bed::prepare(PROGRAM)?, "tcg", rounds)
 }
 
 /// Measures inside the lab.
@@ -27,12 +27,12 @@ pub(super) fn tcg(rounds: u32) -> Result<Vec<Row>> {
 /// # Errors
 /// As [`tcg`].
 pub(super) fn kvm(bed: &Bed, rounds: u32) -> Result<Vec<Row>> {
-    rows(bed, "kvm", &CPUS_IN_LAB, rounds)
+    rows(bed, "kvm", rounds)
 }
 
-fn rows(bed: &Bed, accel: &str, sizes: &[u32], rounds: u32) -> Result<Vec<Row>> {
+fn rows(bed: &Bed, accel: &str, rounds: u32) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for &cpus in sizes {
+    for cpus in CPUS {
         let rounds = if cpus >= ONCE_FROM { 1 } else { rounds };
         rows.extend(rows_of(bed, accel, cpus, rounds)?);
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// The test program. Its tests are called `cpus_1` and so on.
 pub(super) const PROGRAM: &str = "hello";
 
-/// Sizes of guests under emulation, and in the lab, where each guest is emulated twice over.
+/// Sizes of guests that are measured, and in the lab, where each guest is emulated twice over, against QEMU's.
 pub(super) const CPUS: [u32; 4] = [1, 8, 64, 252];
 pub(super) const CPUS_IN_LAB: [u32; 3] = [1, 8, 64];
 

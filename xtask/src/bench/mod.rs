@@ -70,7 +70,7 @@ enum Name {
     HelloKvm,
     /// Going on from where another machine said hello, for up to 252 CPUs, under software emulation
     Forks,
-    /// The same for up to 64 CPUs on KVM in the lab
+    /// The same on KVM in the lab
     ForksKvm,
     /// A gauntlet on machines that boot, and on such that go on from where others were, under software emulation
     Gauntlet,
