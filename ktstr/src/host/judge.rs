@@ -344,6 +344,20 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_lockup_of_a_starved_vcpu_is_charged_to_the_host() {
+        let lockup = |wait_ns| {
+            move |seen: &mut Observations| {
+                seen.console = ConsoleSeen::of("[   50.0] watchdog: BUG: soft lockup - CPU#0 stuck for 23s!\n");
+                seen.share.begin(27_000_000_000);
+                seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns: 0 }]);
+                seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns }]);
+            }
+        };
+        check(lockup(2_900_000_000), "Fail", "soft lockup on the console, of CPU 0");
+        check(lockup(3_100_000_000), "Inconclusive", "the host kept vCPU 0 waiting for 3.100 s of that");
+    }
+
+    #[test]
     fn what_could_not_be_told_is_no_pass() {
         check(|seen| seen.outcome = None, "Inconclusive", "exited with 0 and reported no outcome");
         check(|seen| seen.faults.push("cannot mount proc".to_owned()), "Inconclusive", "cannot mount proc");

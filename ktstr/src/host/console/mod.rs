@@ -3,6 +3,7 @@
 mod ends;
 mod log;
 mod splats;
+mod stalls;
 
 pub(crate) use ends::Ends;
 pub(crate) use log::Log;

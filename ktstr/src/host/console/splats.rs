@@ -1,5 +1,6 @@
 //! What the kernel's console tells about the kernel's health.
 
+use super::stalls;
 use crate::verdict::Finding;
 
 /// Beginnings of a splat, as the kernel prints them, and the name that the finding gets.
@@ -8,13 +9,13 @@ use crate::verdict::Finding;
 /// kernel/rcu/tree_stall.h, kernel/locking/lockdep.c, lib/list_debug.c.
 const SPLATS: &[(&str, &str)] = &[
     ("Kernel panic - not syncing", "kernel panic"),
+    ("soft lockup - CPU#", "soft lockup"),
     ("BUG: ", "kernel BUG"),
     ("kernel BUG at ", "kernel BUG"),
     ("Oops: ", "kernel oops"),
     ("Internal error: ", "kernel oops"),
     ("general protection fault", "kernel oops"),
     ("WARNING: ", "kernel warning"),
-    ("soft lockup - CPU#", "soft lockup"),
     ("hard LOCKUP on cpu", "hard lockup"),
     ("blocked for more than ", "hung task"),
     ("detected stalls on CPUs/tasks", "RCU stall"),
@@ -30,13 +31,17 @@ const EVIDENCE_LINES: usize = 24;
 /// A kernel that keeps complaining has been found out by then.
 const MAX_FINDINGS: usize = 16;
 
+/// One that complains of what its host may have done has not: these are kept, without evidence, for every CPU of a large guest.
+const MAX_STALLS: usize = 512;
+
 /// A finding for each splat. What follows a splat's first line is its evidence and not searched again.
 #[derive(Debug, Default)]
 pub(super) struct Splats {
     findings: Vec<Finding>,
     /// Lines that the last finding still takes.
     wanted: usize,
-    /// Splats beyond the most that are kept.
+    /// All splats, and those of them that are not kept.
+    complaints: usize,
     left_out: usize,
 }
 
@@ -47,19 +52,30 @@ impl Splats {
             && let Some(name) = splat(line)
         {
             self.wanted = EVIDENCE_LINES;
-            match self.findings.len() {
-                MAX_FINDINGS => self.left_out += 1,
-                _ => self.findings.push(Finding::new("kernel_healthy", format!("{name} on the console"))),
-            }
+            self.add(name, line);
         }
         if self.wanted > 0 {
             self.wanted -= 1;
-            if self.left_out == 0
+            if self.complaints <= MAX_FINDINGS
                 && let Some(finding) = self.findings.last_mut()
             {
                 finding.evidence.push(line.to_owned());
             }
         }
+    }
+
+    fn add(&mut self, name: &str, line: &str) {
+        let window = stalls::window(line);
+        self.complaints += 1;
+        if self.complaints > if window.is_some() { MAX_STALLS } else { MAX_FINDINGS } {
+            self.left_out += 1;
+            return;
+        }
+        let what = match window.and_then(|window| window.cpu) {
+            Some(cpu) => format!("{name} on the console, of CPU {cpu}"),
+            None => format!("{name} on the console"),
+        };
+        self.findings.push(Finding { window, ..Finding::new("kernel_healthy", what) });
     }
 
     /// All findings.
@@ -124,7 +140,7 @@ mod tests {
             &["kernel warning on the console"],
         );
         check("[    9.1] Kernel panic - not syncing: Attempted to kill init!", &["kernel panic on the console"]);
-        check("[   30.0] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!", &["kernel BUG on the console"]);
+        check("[   30.0] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!", &["soft lockup on the console, of CPU 1"]);
         check("[   30.0] rcu: INFO: rcu_sched self-detected stall on CPU", &["RCU stall on the console"]);
     }
 
@@ -136,6 +152,21 @@ mod tests {
         assert_eq!(findings.len(), MAX_FINDINGS + 1);
         assert!(findings.iter().take(MAX_FINDINGS).all(|finding| finding.evidence.len() == EVIDENCE_LINES));
         assert_eq!(findings[MAX_FINDINGS].measured, "the kernel complained 3 more times");
+    }
+
+    #[test]
+    fn every_stall_of_a_large_guest_is_kept() {
+        let mut splats = Splats::default();
+        let lockup = |cpu: usize| format!("[   50.0] watchdog: BUG: soft lockup - CPU#{cpu} stuck for 22s!");
+        for cpu in 0..252 {
+            splats.take(&lockup(cpu));
+            (1..EVIDENCE_LINES).for_each(|_| splats.take("rip"));
+        }
+        splats.take("WARNING: late");
+        let findings = splats.into_findings();
+        assert!(findings[..252].iter().all(|finding| finding.window.is_some()));
+        assert_eq!(findings[252].measured, "the kernel complained 1 more times");
+        assert_eq!([0, 15, 16, 251].map(|at: usize| findings[at].evidence.len()), [24, 24, 0, 0]);
     }
 
     #[test]
