@@ -61,17 +61,20 @@ impl Stops {
 
     /// Has the machine stop at the guest's mark; false where this QEMU lacks what that needs.
     pub(super) fn stop_at_mark(&self) -> bool {
-        let counts = self.shared.counts();
-        counts.stops_at_mark.store(1, Ordering::SeqCst);
-        counts.refused.load(Ordering::SeqCst) == 0
+        self.shared.counts().stops_at_mark.store(1, Ordering::SeqCst);
+        !self.is_refused()
+    }
+
+    /// Whether this QEMU lacks functions that the plugin calls.
+    fn is_refused(&self) -> bool {
+        self.shared.counts().refused.load(Ordering::SeqCst) != 0
     }
 
     /// Whether this QEMU lacks what keeps a run from being another on a busy host; known once the machine runs.
     pub(super) fn are_disturbed(&self) -> bool {
         let counts = self.shared.counts();
-        let says_so = |word: &AtomicU32| word.load(Ordering::SeqCst) != 0;
         counts.icount_shift.load(Ordering::SeqCst) != NOT_COUNTED
-            && (says_so(&counts.refused) || says_so(&counts.disturbed))
+            && (self.is_refused() || counts.disturbed.load(Ordering::SeqCst) != 0)
     }
 
     /// Sets one, before the machine runs.
@@ -83,7 +86,7 @@ impl Stops {
         if self.hooks.len() == MAX_HOOKS {
             return Err(Error::TooMany { address, limit: MAX_HOOKS, accel: "emulation" });
         }
-        if self.shared.counts().refused.load(Ordering::SeqCst) != 0 {
+        if self.is_refused() {
             let why = "this QEMU does not export the functions that stop points need (icount_update, cpu_memory_rw_debug and \
                        others): use one that does (Debian's)";
             return Err(Error::Backend { address, why: why.to_owned() });
