@@ -9,7 +9,7 @@ use crate::verdict::Finding;
 /// kernel/rcu/tree_stall.h, kernel/locking/lockdep.c, lib/list_debug.c.
 const SPLATS: &[(&str, &str)] = &[
     ("Kernel panic - not syncing", "kernel panic"),
-    ("soft lockup - CPU#", "soft lockup"),
+    ("soft lockup - CPU#", stalls::SOFT_LOCKUP),
     ("BUG: ", "kernel BUG"),
     ("kernel BUG at ", "kernel BUG"),
     ("Oops: ", "kernel oops"),
@@ -18,8 +18,8 @@ const SPLATS: &[(&str, &str)] = &[
     ("WARNING: ", "kernel warning"),
     ("hard LOCKUP on cpu", "hard lockup"),
     ("blocked for more than ", "hung task"),
-    ("detected stalls on CPUs/tasks", "RCU stall"),
-    ("self-detected stall on CPU", "RCU stall"),
+    ("detected stalls on CPUs/tasks", stalls::RCU_STALL),
+    ("self-detected stall on CPU", stalls::RCU_STALL),
     ("list_add corruption", "list corruption"),
     ("list_del corruption", "list corruption"),
     ("scheduling while atomic", "scheduling while atomic"),
@@ -65,7 +65,7 @@ impl Splats {
     }
 
     fn add(&mut self, name: &str, line: &str) {
-        let window = stalls::window(line);
+        let window = stalls::window(name, line);
         self.complaints += 1;
         if self.complaints > if window.is_some() { MAX_STALLS } else { MAX_FINDINGS } {
             self.left_out += 1;
@@ -89,7 +89,7 @@ impl Splats {
 }
 
 /// What a line begins, if it begins a splat.
-fn splat(line: &str) -> Option<&'static str> {
+pub(super) fn splat(line: &str) -> Option<&'static str> {
     // What a BPF scheduler says through the kernel is its own words, and in what becomes of it.
     let text = line.split_once("] ").map_or(line, |(_time, text)| text);
     if text.starts_with("sched_ext: ") {

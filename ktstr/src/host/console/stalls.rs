@@ -13,12 +13,19 @@ const SOFT_LOCKUP_NS: u64 = 20 * SECOND_NS;
 /// it is taken for just that, and held to be the host's doing where that took half.
 const RCU_STALL_NS: u64 = 21 * SECOND_NS;
 
-/// The window of what a line begins, if it begins such a complaint.
-pub(super) fn window(line: &str) -> Option<Window> {
-    let (cpu, length_ns, tolerable_ns) = match soft_lockup(line) {
-        Some((cpu, stuck_s)) => (Some(cpu), u64::from(stuck_s) * SECOND_NS, SOFT_LOCKUP_NS),
-        None if is_rcu_stall(line) => (None, RCU_STALL_NS, RCU_STALL_NS / 2),
-        None => return None,
+/// The names of these among the splats.
+pub(super) const SOFT_LOCKUP: &str = "soft lockup";
+pub(super) const RCU_STALL: &str = "RCU stall";
+
+/// The window of the splat of this name that a line begins, if it is such a complaint.
+pub(super) fn window(name: &str, line: &str) -> Option<Window> {
+    let (cpu, length_ns, tolerable_ns) = match name {
+        SOFT_LOCKUP => {
+            let (cpu, stuck_s) = soft_lockup(line)?;
+            (Some(cpu), u64::from(stuck_s) * SECOND_NS, SOFT_LOCKUP_NS)
+        }
+        RCU_STALL => (None, RCU_STALL_NS, RCU_STALL_NS / 2),
+        _ => return None,
     };
     Some(Window { cpu, from_ns: time_ns(line)?.saturating_sub(length_ns), length_ns, tolerable_ns })
 }
@@ -29,10 +36,6 @@ fn soft_lockup(line: &str) -> Option<(u32, u32)> {
     let (cpu, rest) = rest.split_once(" stuck for ")?;
     let (seconds, _) = rest.split_once('s')?;
     Some((cpu.parse().ok()?, seconds.parse().ok()?))
-}
-
-fn is_rcu_stall(line: &str) -> bool {
-    line.contains("detected stalls on CPUs/tasks") || line.contains("self-detected stall on CPU")
 }
 
 /// The time that a line of the kernel's log begins with, `[   30.123456] `, on a clock that is `CLOCK_MONOTONIC` but for what
@@ -49,7 +52,8 @@ mod tests {
 
     fn check(line: &str, expected: Option<(Option<u32>, u64, u64)>) {
         let seconds = |window: Window| (window.cpu, window.from_ns / SECOND_NS, window.length_ns / SECOND_NS);
-        assert_eq!(window(line).map(seconds), expected, "{line}");
+        let name = crate::host::console::splats::splat(line).unwrap();
+        assert_eq!(window(name, line).map(seconds), expected, "{line}");
     }
 
     #[test]
