@@ -2,7 +2,7 @@
 
 use super::process::{self, Measured};
 use anyhow::{Context, Result, ensure};
-use ktstr::{Record, Verdict, runs_dir};
+use ktstr::{Record, runs_dir};
 use ktstr_cli::{cargo, kernel};
 use ktstr_kernels::{Kernel, Spec};
 use serde_json::Value;
@@ -96,9 +96,7 @@ impl Bed {
         let _ = std::fs::remove_dir_all(&dir);
         let record = record.with_context(|| process::tail(&output))?;
         ensure!(record.guest.result.is_some(), "{test} came to no result:\n{}", process::tail(&output));
-        if record.verdict != Verdict::Pass {
-            eprintln!("bench: {test}: {}", record.verdict);
-        }
+        eprintln!("bench: {test}, {accel}, {boots:?}: {} after {:.1} s", record.verdict, measured.wall_s);
         Ok((measured, record))
     }
 }
