@@ -43,6 +43,7 @@ pub use host::failure::Failure;
 #[doc(hidden)] // For the command line tools, which boot the same guest.
 pub use host::{
     console::{findings_on, last_lines},
+    failure::assignment,
     limits::{KernelLimit, check as check_kernel},
     prepare::{PrepareError, REQUIRED_OPTIONS, boot_image, with_kernel_config},
     programs::find as find_program,

@@ -65,6 +65,16 @@ impl FromStr for Accel {
     }
 }
 
+impl fmt::Display for Accel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Kvm => Chosen::Kvm.fmt(f),
+            Self::Tcg => Chosen::Tcg.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

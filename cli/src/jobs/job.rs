@@ -3,7 +3,7 @@
 use super::Shown;
 use crate::gauntlet::Listed;
 use anyhow::{Context, Result};
-use ktstr::Chosen;
+use ktstr::{Chosen, assignment};
 use std::fmt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,21 +69,21 @@ impl Job {
     /// The command that runs the same thing again.
     pub(crate) fn again(&self) -> String {
         let target = &self.test.binary.target;
-        let (seed, accel, kernel) = (self.seed, self.accel, &self.kernel);
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let inherited =
-            ["KTSTR_KARGS", "KTSTR_REPLICAS"].map(|name| set(name).map(|value| format!("{name}='{value}' ")));
-        let inherited: String = inherited.into_iter().flatten().collect();
-        let profile = self.profile().map_or_else(String::new, |profile| format!("KTSTR_PROFILE={profile} "));
+        let mut command = assignment("KTSTR_SEED", &self.seed.to_string());
+        command += &assignment("KTSTR_ACCEL", &self.accel.to_string());
+        command += &assignment("KTSTR_KERNEL", &self.kernel);
+        let inherited = ["KTSTR_KARGS", "KTSTR_REPLICAS"].map(|name| (name, set(name)));
+        for (name, value) in [("KTSTR_PROFILE", self.profile())].into_iter().chain(inherited) {
+            command += &value.map_or_else(String::new, |value| assignment(name, &value));
+        }
         let place = match target.kind.as_str() {
             "test" => format!("--test {}", target.name),
             "bin" => format!("--bin {}", target.name),
             _ => "--lib".to_owned(),
         };
-        format!(
-            "KTSTR_SEED={seed} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} {profile}{inherited}cargo test --package {} {place} -- --exact {} --include-ignored",
-            target.package, self.test.description.name
-        )
+        command += &format!("cargo test --package {} {place} -- --exact", target.package);
+        command + &format!(" {} --include-ignored", self.test.description.name)
     }
 }
 

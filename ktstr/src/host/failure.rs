@@ -4,6 +4,8 @@ use crate::record::Record;
 use crate::settings::Settings;
 use crate::spec::TestSpec;
 use crate::verdict::Verdict;
+use ktstr_vmm::Accel;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -25,26 +27,37 @@ pub(crate) struct FailedRun {
 
 /// The command that runs the same thing again, and only that: a replica is a run of its own with that replica's seed.
 pub(crate) fn again(spec: &TestSpec, settings: Option<&Settings>, record: &Record) -> String {
+    let asked = settings.map_or(Accel::Auto, |settings| settings.accel);
+    let accel = record.accel.map_or_else(|| asked.to_string(), |accel| accel.to_string());
     let kernel = settings.map_or("latest", |settings| &settings.kernel);
-    let accel = record.accel.map_or_else(|| "auto".to_owned(), |accel| accel.to_string());
-    let mut command = format!("KTSTR_SEED={} KTSTR_ACCEL={accel} KTSTR_KERNEL={kernel} ", record.seed);
+    let mut command = assignment("KTSTR_SEED", &record.seed.to_string());
+    command += &assignment("KTSTR_ACCEL", &accel);
+    command += &assignment("KTSTR_KERNEL", kernel);
     if record.replica > 0 || spec.replicas > 1 {
-        command.push_str("KTSTR_REPLICAS=1 ");
+        command += &assignment("KTSTR_REPLICAS", "1");
     }
     let picked = settings.and_then(|settings| settings.profiles.as_deref()).unwrap_or_default();
     let profiles = record.profile.as_ref().map_or(picked, std::slice::from_ref);
     if !profiles.is_empty() {
         let profiles: Vec<String> = profiles.iter().map(ToString::to_string).collect();
-        command.push_str(&format!("KTSTR_PROFILE={} ", profiles.join(",")));
+        command += &assignment("KTSTR_PROFILE", &profiles.join(","));
     }
     if let Some(kargs) = settings.map(|settings| settings.kargs.join(" ")).filter(|kargs| !kargs.is_empty()) {
-        command.push_str(&format!("KTSTR_KARGS='{kargs}' "));
+        command += &assignment("KTSTR_KARGS", &kargs);
     }
-    command.push_str(&format!("cargo test -- --exact {}", spec.name()));
+    command += &format!("cargo test -- --exact {}", spec.name());
     if spec.preset.is_some() {
-        command.push_str(" --ignored");
+        command += " --ignored";
     }
     command
+}
+
+/// `NAME=value ` before a command, as a shell reads it.
+#[must_use]
+pub fn assignment(name: &str, value: &str) -> String {
+    // Only NUL cannot be quoted, and no variable holds one.
+    let quoted = shlex::try_quote(value).unwrap_or(Cow::Borrowed(value));
+    format!("{name}={quoted} ")
 }
 
 impl fmt::Debug for Failure {
@@ -68,5 +81,20 @@ impl fmt::Display for FailedRun {
             writeln!(f, "  repro:  {line}")?;
         }
         write!(f, "  again:  {}", self.again)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_what_was_assigned() {
+        for value in ["latest", "", "path:/srv/my kernels/7.1", "quiet nohz_full=1-3", "a'b", "\"$HOME\" `id` \\"] {
+            let command = format!("{}env", assignment("KTSTR_VALUE", value));
+            let output = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+            let expected = format!("KTSTR_VALUE={value}");
+            assert!(String::from_utf8(output.stdout).unwrap().lines().any(|line| line == expected), "{command}");
+        }
     }
 }
