@@ -20,7 +20,7 @@ pub enum Exit {
 }
 
 /// What the host let one vCPU have so far (`/proc/PID/task/TID/schedstat`, Documentation/scheduler/sched-stats.rst).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct VcpuClock {
     /// Time on a host CPU.
     pub run_ns: u64,

@@ -334,7 +334,7 @@ mod tests {
             let result = result.clone();
             move |seen: &mut Observations| {
                 seen.outcome = Some(Outcome::Finished(result));
-                seen.share.begin(10);
+                seen.share.guest_has(10);
                 seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns: 0 }]);
                 seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns }]);
             }
@@ -348,7 +348,7 @@ mod tests {
         let lockup = |wait_ns| {
             move |seen: &mut Observations| {
                 seen.console = ConsoleSeen::of("[   50.0] watchdog: BUG: soft lockup - CPU#0 stuck for 23s!\n");
-                seen.share.begin(27_000_000_000);
+                seen.share.guest_has(27_000_000_000);
                 seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns: 0 }]);
                 seen.share.add(vec![VcpuClock { run_ns: 0, wait_ns }]);
             }

@@ -1,4 +1,4 @@
-//! What the host let the vCPUs have while the test ran, so that a gap which the host made is charged to the host.
+//! What the host let the vCPUs have while the guest lived, so that a gap which the host made is charged to the host.
 
 use crate::verdict::Window;
 use ktstr_vmm::VcpuClock;
@@ -10,12 +10,16 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 /// Whoever samples should never be this late: then all of this process stood still, as when it is stopped by a signal.
 const STANDSTILL: Duration = Duration::from_millis(500);
 
-/// Samples of the vCPUs' clocks over the life of the test binary. Empty where guest time stands still while the host
-/// does something else.
+/// A guest tells the time twice, unless it is out of its mind.
+const MAX_ORIGINS: usize = 8;
+
+/// Samples of the vCPUs' clocks over the life of the guest. Empty where guest time stands still while the host does something
+/// else.
 #[derive(Debug, Default)]
 pub(crate) struct HostShare {
-    /// Host and guest time of the same moment, to within the time that a message takes.
-    origin: Option<(Instant, u64)>,
+    /// Moments of the host's and the guest's time, to within what a message takes. From each the guest's goes on as the host's
+    /// does, up to the next.
+    origins: Vec<(Instant, u64)>,
     /// The clocks of the last sample.
     last: Vec<VcpuClock>,
     /// What each vCPU has been kept from running up to each sample, in nanoseconds.
@@ -23,15 +27,19 @@ pub(crate) struct HostShare {
 }
 
 impl HostShare {
-    /// Begins, at a moment whose guest time is known.
-    pub(crate) fn begin(&mut self, guest_ns: u64) {
-        self.origin = Some((Instant::now(), guest_ns));
+    /// Takes in what time the guest says that it has now.
+    pub(crate) fn guest_has(&mut self, guest_ns: u64) {
+        if self.origins.len() < MAX_ORIGINS {
+            self.origins.push((Instant::now(), guest_ns));
+        }
     }
 
     /// Whether it is time for another sample.
     pub(crate) fn is_due(&self) -> bool {
-        let Some((last, clocks)) = self.samples.last() else { return self.origin.is_some() };
-        last.elapsed() >= SAMPLE_EVERY * (1 + clocks.len() as u32 / 8)
+        self.samples.last().is_none_or(|(last, clocks)| {
+            let every = SAMPLE_EVERY * (1 + clocks.len() as u32 / 8);
+            last.elapsed() >= every
+        })
     }
 
     /// Takes a sample.
@@ -55,9 +63,8 @@ impl HostShare {
 
     /// How long the host kept the window's vCPU, or the worst off of all, waiting within the window.
     pub(crate) fn stolen_ns(&self, window: &Window) -> u64 {
-        let Some((host, guest_ns)) = self.origin else { return 0 };
-        let at = |ns: u64| host + Duration::from_nanos(ns.saturating_sub(guest_ns));
-        let (from, to) = (at(window.from_ns), at(window.from_ns.saturating_add(window.length_ns)));
+        let (from, to) = (self.host_time(window.from_ns), self.host_time(window.from_ns.saturating_add(window.length_ns)));
+        let (Some(from), Some(to)) = (from, to) else { return 0 };
         // The samples around the window: what was stolen just outside of it is counted in, never left out.
         let before = self.samples.iter().rev().find(|(when, _)| *when <= from).or(self.samples.first());
         let after = self.samples.iter().find(|(when, _)| *when >= to).or(self.samples.last());
@@ -67,6 +74,15 @@ impl HostShare {
             Some(cpu) => stolen.nth(cpu as usize).unwrap_or(0),
             None => stolen.max().unwrap_or(0),
         }
+    }
+
+    /// The host's time when the guest's was this.
+    fn host_time(&self, guest_ns: u64) -> Option<Instant> {
+        let last_before = self.origins.iter().rev().find(|(_, origin_ns)| *origin_ns <= guest_ns);
+        let (host, origin_ns) = last_before.or(self.origins.first())?;
+        let after = host.checked_add(Duration::from_nanos(guest_ns.saturating_sub(*origin_ns)))?;
+        // Not before the host itself was started.
+        Some(after.checked_sub(Duration::from_nanos(origin_ns.saturating_sub(guest_ns))).unwrap_or(after))
     }
 }
 
@@ -87,7 +103,7 @@ mod tests {
     /// One vCPU, sampled at these milliseconds, with how long it had run and waited by then.
     fn share(samples: impl IntoIterator<Item = (u64, u64, u64)>) -> HostShare {
         let host = Instant::now();
-        let mut share = HostShare { origin: Some((host, BEGIN_NS)), ..HostShare::default() };
+        let mut share = HostShare { origins: vec![(host, BEGIN_NS)], ..HostShare::default() };
         for (at_ms, ran_ms, waited_ms) in samples {
             let clock = VcpuClock { run_ns: ran_ms * 1_000_000, wait_ns: waited_ms * 1_000_000 };
             share.add_at(host + Duration::from_millis(at_ms), vec![clock]);
@@ -122,6 +138,21 @@ mod tests {
         check(&stopped, 5060, 20, 0);
         // Late, because the vCPU had the only CPU.
         check(&share([(0, 0, 0), (5000, 5000, 0)]), 0, 5000, 0);
+    }
+
+    #[test]
+    fn before_the_first_and_after_a_break_is_counted_from_where_the_guest_told_the_time() {
+        // Waits from 100 to 400 ms; told the time at 200 ms, and again 500 ms later, of which it stood still for 400.
+        let mut share = share((0..40).map(|number| (number * 50, 0, (number * 50).clamp(100, 400) - 100)));
+        let [(host, _)] = share.origins[..] else { panic!() };
+        let after = |ms| host + Duration::from_millis(ms);
+        share.origins = vec![(after(200), BEGIN_NS + 200_000_000), (after(700), BEGIN_NS + 300_000_000)];
+        check(&share, 0, 150, 50);
+        check(&share, 100, 150, 150);
+        check(&share, 300, 100, 0);
+        check(&share, 0, 350, 300);
+        let early = Window { cpu: None, from_ns: 0, length_ns: BEGIN_NS + 150_000_000, tolerable_ns: 0 };
+        assert_eq!(share.stolen_ns(&early), 50_000_000);
     }
 
     #[test]

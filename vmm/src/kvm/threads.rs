@@ -242,9 +242,9 @@ impl VcpuThreads {
         lock(&self.shared.exit).clone()
     }
 
-    /// The clocks of the vCPUs' threads; a thread that has ended keeps its last reading.
+    /// The clocks of the vCPUs' threads, which begin at 0; a thread that has ended keeps its last reading.
     pub(super) fn clocks(&self) -> Vec<VcpuClock> {
-        self.shared.vcpus.iter().filter_map(|slot| slot.clock().or(*lock(&slot.last_clock))).collect()
+        self.shared.vcpus.iter().map(|slot| slot.clock().or(*lock(&slot.last_clock)).unwrap_or_default()).collect()
     }
 
     /// Brings all threads back, whatever the guest does.

@@ -45,7 +45,7 @@ impl Session<'_> {
             }
         }
         self.drain_ring();
-        if self.clock.phase() == Phase::Scenario && self.seen.share.is_due() {
+        if self.real_time && self.seen.share.is_due() {
             let clocks = self.vm.vcpu_clocks();
             self.seen.share.add(clocks);
         }
@@ -97,6 +97,7 @@ impl Session<'_> {
         match message {
             GuestMessage::Up { at_ns } => {
                 self.enter(Phase::Hello);
+                self.seen.share.guest_has(at_ns);
                 match self.seen.boot {
                     BootPart::Forked => self.clock.cannot_measure(),
                     _ => self.seen.slowdown = self.clock.measure(at_ns, &self.vm.vcpu_clocks()),
@@ -115,9 +116,7 @@ impl Session<'_> {
             GuestMessage::Started { at_ns } => {
                 self.enter(Phase::Scenario);
                 self.clock.scenario_begins(at_ns);
-                if self.real_time {
-                    self.seen.share.begin(at_ns);
-                }
+                self.seen.share.guest_has(at_ns);
                 self.seen.started_ns = Some(at_ns);
             }
             GuestMessage::Exited { status, at_ns } => {
