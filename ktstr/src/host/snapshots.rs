@@ -3,6 +3,7 @@
 use crate::host::budget::say;
 use crate::host::reason::{is_of_host, reason};
 use crate::record::BootPart;
+use crate::verdict::Finding;
 use ktstr_cache::{Cache, Error as CacheError};
 use ktstr_initramfs::Image;
 use ktstr_kernels::Kernel;
@@ -50,6 +51,8 @@ enum SnapshotError {
     Vm(#[from] ktstr_vmm::Error),
     #[error("its reserved range is not as it was laid out: {0}")]
     Reserved(#[from] ReservedError),
+    #[error("its kernel is not healthy: {0}")]
+    Unhealthy(String),
     #[error("cannot take the rights to {} from others: {source}", dir.display())]
     Mode { dir: PathBuf, source: io::Error },
 }
@@ -116,11 +119,13 @@ impl Place<'_> {
         }
     }
 
-    /// Keeps a machine that stands still, unless another run has kept one like it meanwhile. It can go on whatever comes of
-    /// it.
-    pub(crate) fn keep(&self, vm: &mut Vm) -> BootPart {
+    /// Keeps a machine that stands still, unless its kernel has complained, as that of each fork would have, or another run
+    /// has kept one like it meanwhile. It can go on whatever comes of it.
+    pub(crate) fn keep(&self, vm: &mut Vm, trouble: Option<&Finding>) -> BootPart {
         let mut is_own = false;
-        let kept = make_room(self.cache, MAX_BYTES).map_err(SnapshotError::from).and_then(|()| {
+        let healthy = trouble.map_or(Ok(()), |finding| Err(SnapshotError::Unhealthy(finding.measured.clone())));
+        let room = || make_room(self.cache, MAX_BYTES).map_err(SnapshotError::from);
+        let kept = healthy.and_then(|()| room()).and_then(|()| {
             self.cache.get_or_make(KIND, &self.name, |dir| {
                 is_own = true;
                 let mode = fs::set_permissions(dir, Permissions::from_mode(MODE));

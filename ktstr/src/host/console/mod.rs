@@ -95,6 +95,11 @@ impl Console {
         self.is_forced = true;
     }
 
+    /// The first that tells of an unhealthy kernel so far, if anything does.
+    pub(crate) fn trouble(&self) -> Option<&Finding> {
+        self.splats.first()
+    }
+
     /// What was said, in the end.
     pub(crate) fn end(mut self) -> ConsoleSeen {
         if !self.line.is_empty() {

@@ -78,6 +78,11 @@ impl Splats {
         self.findings.push(Finding { window, ..Finding::new("kernel_healthy", what) });
     }
 
+    /// What the first splat was, if there was one.
+    pub(super) fn first(&self) -> Option<&Finding> {
+        self.findings.first()
+    }
+
     /// All findings.
     pub(super) fn into_findings(mut self) -> Vec<Finding> {
         if self.left_out > 0 {

@@ -84,7 +84,10 @@ impl Session<'_> {
             return Ok(());
         }
         let Some(Waiting { mut errand, reserved, place }) = self.waiting.take() else { return Ok(()) };
-        self.seen.boot = place.map_or(BootPart::Booted, |place| place.keep(&mut self.vm));
+        // What it said up to now is said by each fork of it, too.
+        while self.look()?.is_any() {}
+        let trouble = self.console.trouble();
+        self.seen.boot = place.map_or(BootPart::Booted, |place| place.keep(&mut self.vm, trouble));
         deliver(&mut errand, &reserved)?;
         // What the guest has put there before is in what was kept, too, and is taken by each run anew.
         self.ring = Some(reserved.bulk_in()?);
