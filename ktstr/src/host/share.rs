@@ -63,7 +63,8 @@ impl HostShare {
 
     /// How long the host kept the window's vCPU, or the worst off of all, waiting within the window.
     pub(crate) fn stolen_ns(&self, window: &Window) -> u64 {
-        let (from, to) = (self.host_time(window.from_ns), self.host_time(window.from_ns.saturating_add(window.length_ns)));
+        let (from, to) =
+            (self.host_time(window.from_ns), self.host_time(window.from_ns.saturating_add(window.length_ns)));
         let (Some(from), Some(to)) = (from, to) else { return 0 };
         // The samples around the window: what was stolen just outside of it is counted in, never left out.
         let before = self.samples.iter().rev().find(|(when, _)| *when <= from).or(self.samples.first());

@@ -17,7 +17,7 @@ const SPLATS: &[(&str, &str)] = &[
     ("general protection fault", "kernel oops"),
     ("WARNING: ", "kernel warning"),
     ("hard LOCKUP on cpu", "hard lockup"),
-    ("blocked for more than ", "hung task"),
+    (stalls::BLOCKED_FOR, stalls::HUNG_TASK),
     ("detected stalls on CPUs/tasks", stalls::RCU_STALL),
     ("self-detected stall on CPU", stalls::RCU_STALL),
     ("list_add corruption", "list corruption"),

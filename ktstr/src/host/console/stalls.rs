@@ -1,6 +1,7 @@
 //! When and where the kernel saw a CPU make no progress: a host that does not let a vCPU run looks like that from inside.
 //!
-//! Sources: kernel/watchdog.c (`watchdog_timer_fn`), kernel/rcu/tree_stall.h, Documentation/RCU/stallwarn.rst.
+//! Sources: kernel/watchdog.c (`watchdog_timer_fn`), kernel/rcu/tree_stall.h, Documentation/RCU/stallwarn.rst,
+//! kernel/hung_task.c (`hung_task_info`).
 
 use crate::verdict::Window;
 
@@ -10,12 +11,16 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SOFT_LOCKUP_NS: u64 = 20 * SECOND_NS;
 
 /// A grace period may take `rcupdate.rcu_cpu_stall_timeout`. How long it took is told in jiffies only, of no told length, so
-/// it is taken for just that, and held to be the host's doing where that took half.
+/// it is taken for just that.
 const RCU_STALL_NS: u64 = 21 * SECOND_NS;
 
 /// The names of these among the splats.
 pub(super) const SOFT_LOCKUP: &str = "soft lockup";
 pub(super) const RCU_STALL: &str = "RCU stall";
+pub(super) const HUNG_TASK: &str = "hung task";
+
+/// What each hung task's first line says before the seconds.
+pub(super) const BLOCKED_FOR: &str = "blocked for more than ";
 
 /// The window of the splat of this name that a line begins, if it is such a complaint.
 pub(super) fn window(name: &str, line: &str) -> Option<Window> {
@@ -24,10 +29,22 @@ pub(super) fn window(name: &str, line: &str) -> Option<Window> {
             let (cpu, stuck_s) = soft_lockup(line)?;
             (Some(cpu), u64::from(stuck_s) * SECOND_NS, SOFT_LOCKUP_NS)
         }
-        RCU_STALL => (None, RCU_STALL_NS, RCU_STALL_NS / 2),
+        RCU_STALL => half(RCU_STALL_NS),
+        HUNG_TASK => half(u64::from(blocked_s(line)?) * SECOND_NS),
         _ => return None,
     };
     Some(Window { cpu, from_ns: time_ns(line)?.saturating_sub(length_ns), length_ns, tolerable_ns })
+}
+
+/// Of a wait for any CPU: held to be the host's doing where that took half of it.
+fn half(length_ns: u64) -> (Option<u32>, u64, u64) {
+    (None, length_ns, length_ns / 2)
+}
+
+/// For how many seconds a task was blocked.
+fn blocked_s(line: &str) -> Option<u32> {
+    let (_, rest) = line.split_once(BLOCKED_FOR)?;
+    rest.split_once(' ')?.0.parse().ok()
 }
 
 /// The CPU of a soft lockup and for how many seconds it was stuck.
@@ -63,6 +80,7 @@ mod tests {
         check(&lockup.replace("] watch", "][   C17] watch"), Some((Some(17), 28, 22)));
         check("[   50.0] rcu: INFO: rcu_sched self-detected stall on CPU", Some((None, 29, 21)));
         check("[   10.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", Some((None, 0, 21)));
+        check("[  250.0] INFO: task kworker/0:1:12 blocked for more than 122 seconds.", Some((None, 128, 122)));
     }
 
     #[test]
@@ -71,6 +89,7 @@ mod tests {
         check("[   50.0] watchdog: BUG: soft lockup - CPU#1 stuck", None);
         check("[ fifty] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!", None);
         check("watchdog: BUG: soft lockup - CPU#1 stuck for 22s!", None);
+        check("[  250.0] INFO: task sh:12 blocked for more than some seconds.", None);
         check("[   50.0] watchdog: Watchdog detected hard LOCKUP on cpu 1", None);
     }
 }
