@@ -93,9 +93,11 @@ fn ticks(console: &str) -> Vec<f64> {
     lines.map(|line| line.split(['[', ']']).nth(1).unwrap().trim().parse().unwrap()).collect()
 }
 
-/// The seconds since the boot, as the kernel's clock for programs has them: `1.23 4.56`.
+/// The seconds since the boot, as the kernel's clock for programs has them: `1.23 4.56`. The guest was stopped wherever it
+/// was, so the last line may be cut.
 fn uptimes(control: &str) -> Vec<f64> {
-    control.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+    let lines = control.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    lines.map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
 }
 
 fn assert_steady(times: &[f64], what: &str) {
