@@ -36,10 +36,8 @@ impl HostShare {
 
     /// Whether it is time for another sample.
     pub(crate) fn is_due(&self) -> bool {
-        self.samples.last().is_none_or(|(last, clocks)| {
-            let every = SAMPLE_EVERY * (1 + clocks.len() as u32 / 8);
-            last.elapsed() >= every
-        })
+        let Some((last, clocks)) = self.samples.last() else { return true };
+        last.elapsed() >= SAMPLE_EVERY * (1 + clocks.len() as u32 / 8)
     }
 
     /// Takes a sample.
@@ -81,9 +79,12 @@ impl HostShare {
     fn host_time(&self, guest_ns: u64) -> Option<Instant> {
         let last_before = self.origins.iter().rev().find(|(_, origin_ns)| *origin_ns <= guest_ns);
         let (host, origin_ns) = last_before.or(self.origins.first())?;
-        let after = host.checked_add(Duration::from_nanos(guest_ns.saturating_sub(*origin_ns)))?;
-        // Not before the host itself was started.
-        Some(after.checked_sub(Duration::from_nanos(origin_ns.saturating_sub(guest_ns))).unwrap_or(after))
+        let between = Duration::from_nanos(guest_ns.abs_diff(*origin_ns));
+        if guest_ns >= *origin_ns {
+            return Some(*host + between);
+        }
+        // A guest may claim a time before that from which the host's is counted.
+        Some(host.checked_sub(between).unwrap_or(*host))
     }
 }
 

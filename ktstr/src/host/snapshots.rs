@@ -124,8 +124,7 @@ impl Place<'_> {
     pub(crate) fn keep(&self, vm: &mut Vm, trouble: Option<&Finding>) -> BootPart {
         let mut is_own = false;
         let healthy = trouble.map_or(Ok(()), |finding| Err(SnapshotError::Unhealthy(finding.measured.clone())));
-        let room = || make_room(self.cache, MAX_BYTES).map_err(SnapshotError::from);
-        let kept = healthy.and_then(|()| room()).and_then(|()| {
+        let kept = healthy.and_then(|()| Ok(make_room(self.cache, MAX_BYTES)?)).and_then(|()| {
             self.cache.get_or_make(KIND, &self.name, |dir| {
                 is_own = true;
                 let mode = fs::set_permissions(dir, Permissions::from_mode(MODE));

@@ -9,7 +9,7 @@ use crate::verdict::Finding;
 /// kernel/rcu/tree_stall.h, kernel/locking/lockdep.c, lib/list_debug.c.
 const SPLATS: &[(&str, &str)] = &[
     ("Kernel panic - not syncing", "kernel panic"),
-    ("soft lockup - CPU#", stalls::SOFT_LOCKUP),
+    (stalls::LOCKED_UP_ON, stalls::SOFT_LOCKUP),
     ("BUG: ", "kernel BUG"),
     ("kernel BUG at ", "kernel BUG"),
     ("Oops: ", "kernel oops"),

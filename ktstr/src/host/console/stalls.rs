@@ -19,7 +19,8 @@ pub(super) const SOFT_LOCKUP: &str = "soft lockup";
 pub(super) const RCU_STALL: &str = "RCU stall";
 pub(super) const HUNG_TASK: &str = "hung task";
 
-/// What each hung task's first line says before the seconds.
+/// What the first line of a soft lockup says before the CPU, and of a hung task before the seconds.
+pub(super) const LOCKED_UP_ON: &str = "soft lockup - CPU#";
 pub(super) const BLOCKED_FOR: &str = "blocked for more than ";
 
 /// The window of the splat of this name that a line begins, if it is such a complaint.
@@ -49,7 +50,7 @@ fn blocked_s(line: &str) -> Option<u32> {
 
 /// The CPU of a soft lockup and for how many seconds it was stuck.
 fn soft_lockup(line: &str) -> Option<(u32, u32)> {
-    let (_, rest) = line.split_once("soft lockup - CPU#")?;
+    let (_, rest) = line.split_once(LOCKED_UP_ON)?;
     let (cpu, rest) = rest.split_once(" stuck for ")?;
     let (seconds, _) = rest.split_once('s')?;
     Some((cpu.parse().ok()?, seconds.parse().ok()?))

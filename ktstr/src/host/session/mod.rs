@@ -168,9 +168,6 @@ impl Session<'_> {
         let ended = self.clock.phase();
         let clocks = self.vm.vcpu_clocks();
         let spent_ms = self.clock.enter(next, clocks.clone()).as_secs_f64() * 1e3;
-        if self.real_time {
-            self.seen.share.add(clocks.clone());
-        }
         let time = &mut self.seen.time;
         match ended {
             Phase::Boot => (time.boot_ms, time.up_ms) = (time.boot_ms + spent_ms, spent_ms),
@@ -181,6 +178,9 @@ impl Session<'_> {
                 self.seen.vcpu_clocks = since(&self.clocks_at_hello, &clocks);
             }
             Phase::Teardown => time.teardown_ms += spent_ms,
+        }
+        if self.real_time {
+            self.seen.share.add(clocks);
         }
     }
 
