@@ -74,6 +74,9 @@ pub(crate) trait Machine: Send {
     /// As [`crate::Vm::send_break`].
     fn send_break(&mut self) -> Result<(), Error>;
 
+    /// As [`crate::Vm::send_sysrq`].
+    fn send_sysrq(&mut self, key: u8) -> Result<(), Error>;
+
     /// As [`crate::Vm::send_nmi`].
     fn send_nmi(&mut self) -> Result<(), Error>;
 

@@ -241,7 +241,8 @@ impl Vm {
     }
 
     /// Sends a BREAK to the guest's console. Linux takes the byte after it for a SysRq command, if it comes within five
-    /// seconds of guest time (Documentation/admin-guide/sysrq.rst).
+    /// seconds of guest time (Documentation/admin-guide/sysrq.rst), which a sleeping guest of [`Pace::Instructions`] lets pass
+    /// in a moment: [`Vm::send_sysrq`] sends both.
     ///
     /// Under emulation it overtakes what was typed before and has not been taken by the guest: wait for what that brings
     /// about. What is typed after it stays behind it.
@@ -250,6 +251,15 @@ impl Vm {
     /// As [`Vm::type_into_console`].
     pub fn send_break(&mut self) -> Result<(), Error> {
         self.machine.send_break()
+    }
+
+    /// Sends a BREAK to the guest's console and this byte with it, so that no guest time passes between: what Linux takes for a
+    /// SysRq command. Where the guest has not taken what was typed before, the byte stays behind that and is none.
+    ///
+    /// # Errors
+    /// As [`Vm::type_into_console`].
+    pub fn send_sysrq(&mut self, key: u8) -> Result<(), Error> {
+        self.machine.send_sysrq(key)
     }
 
     /// Interrupts the first CPU whether it takes interrupts or not. A Linux that is told to (`unknown_nmi_panic`) panics, and

@@ -183,6 +183,10 @@ impl Machine for KvmMachine {
         Ok(self.ports.send_break().map_err(Error::from)?)
     }
 
+    fn send_sysrq(&mut self, key: u8) -> Result<(), crate::Error> {
+        Ok(self.ports.send_sysrq(key).map_err(Error::from)?)
+    }
+
     fn send_nmi(&mut self) -> Result<(), crate::Error> {
         // An interrupt message (SDM volume 3, section 12.11) to APIC id 0: unlike a vCPU's own call it needs no thread.
         let message = kvm_msi { address_lo: MSI_ADDRESS, data: MSI_NMI, ..Default::default() };

@@ -7,6 +7,19 @@ use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a UART that has room for what is typed is waited for, on a host that is busy.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+
+const LOOK_EVERY: Duration = Duration::from_micros(100);
+
+/// What the thread is to do.
+enum Order {
+    Type(Vec<u8>),
+    /// To tell when QEMU has taken all from the pipe.
+    TellWhenTaken(mpsc::Sender<()>),
+}
 
 /// The writing end.
 pub(super) struct Input {
@@ -19,7 +32,7 @@ enum State {
     /// Nothing has been typed yet.
     Idle(PipeWriter),
     /// A thread has the pipe.
-    Typing(mpsc::Sender<Vec<u8>>, JoinHandle<()>),
+    Typing(mpsc::Sender<Order>, JoinHandle<()>),
     /// It could not be started, or is to end.
     Over,
 }
@@ -40,7 +53,17 @@ impl Input {
             }
         }
         let State::Typing(typist, _) = &self.state else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        typist.send(bytes.to_owned()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        typist.send(Order::Type(bytes.to_owned())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Waits until QEMU has given the guest's UART all that was sent, which it can of a UART whose buffer the guest empties;
+    /// not for long.
+    pub(super) fn wait_until_taken(&self) {
+        let State::Typing(typist, _) = &self.state else { return };
+        let (tell, told) = mpsc::channel();
+        if typist.send(Order::TellWhenTaken(tell)).is_ok() {
+            let _ = told.recv_timeout(TAKEN_WITHIN);
+        }
     }
 }
 
@@ -54,15 +77,44 @@ impl Drop for Input {
 }
 
 fn start(mut pipe: PipeWriter) -> io::Result<State> {
-    let (sender, receiver) = mpsc::channel::<Vec<u8>>();
+    let (sender, receiver) = mpsc::channel();
     let body = move || {
-        for bytes in receiver {
-            // QEMU is gone, and its guest with it.
-            let Ok(()) = pipe.write_all(&bytes) else { return };
+        for order in receiver {
+            match order {
+                // Where that fails QEMU is gone, and its guest with it.
+                Order::Type(bytes) => {
+                    let Ok(()) = pipe.write_all(&bytes) else { return };
+                }
+                Order::TellWhenTaken(tell) => {
+                    if wait_until_empty(&pipe) {
+                        let _ = tell.send(());
+                    }
+                }
+            }
         }
     };
     let thread = std::thread::Builder::new().name("qemu-typist".into()).spawn(body)?;
     Ok(State::Typing(sender, thread))
+}
+
+/// Whether all has been read from the pipe within [`TAKEN_WITHIN`].
+fn wait_until_empty(pipe: &PipeWriter) -> bool {
+    let began = Instant::now();
+    while unread(pipe) > 0 {
+        if began.elapsed() > TAKEN_WITHIN {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    true
+}
+
+/// How many bytes are in the pipe.
+fn unread(pipe: &impl AsRawFd) -> libc::c_int {
+    let mut bytes = 0;
+    // SAFETY: the call writes one integer, which lives as long as the call; it cannot fail on a pipe (pipe(7)).
+    unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    bytes
 }
 
 #[cfg(test)]
@@ -89,6 +141,23 @@ mod tests {
         end.join().unwrap();
         assert!(got == bytes);
         assert_eq!(connected, 1);
+    }
+
+    #[test]
+    fn what_is_typed_is_waited_for_until_it_is_taken() {
+        let (mut input, mut guest_end) = Input::new().unwrap();
+        let look = guest_end.try_clone().unwrap();
+        input.send(b"x", |_| Ok(())).unwrap();
+        // Nobody takes it: that is not waited for for ever.
+        input.wait_until_taken();
+        assert_eq!(unread(&look), 1);
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            guest_end.read_exact(&mut [0]).unwrap();
+        });
+        input.wait_until_taken();
+        assert_eq!(unread(&look), 0);
+        reader.join().unwrap();
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl Machine for QemuMachine {
     }
 
     fn freeze(&mut self) -> Result<bool, crate::Error> {
-        match snapshot::has_stopped(&mut self.process) {
+        match self.process.has_stopped() {
             // It is over, and `exit` will tell how.
             Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
                 Ok(false)
@@ -266,6 +266,19 @@ impl Machine for QemuMachine {
         let sent = self.process.execute("chardev-send-break", json!({ "id": args::COM1 }));
         sent.map_err(|source| Error::Input { action: "send a BREAK to", source })?;
         Ok(())
+    }
+
+    fn send_sysrq(&mut self, key: u8) -> Result<(), crate::Error> {
+        let holds = !self.process.has_stopped().map_err(cannot_type)?;
+        if holds {
+            self.process.hold().map_err(cannot_type)?;
+        }
+        let sent = self.send_break().and_then(|()| self.type_into_console(&[key]));
+        self.input.wait_until_taken();
+        if holds {
+            self.process.let_go().map_err(cannot_type)?;
+        }
+        sent
     }
 
     fn send_nmi(&mut self) -> Result<(), crate::Error> {

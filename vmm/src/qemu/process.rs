@@ -17,6 +17,9 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// The event that tells of a machine that stands still.
+const STOPPED: &str = "STOP";
+
 /// A QEMU process with a QMP session.
 pub(crate) struct Process {
     pid: u32,
@@ -56,9 +59,23 @@ impl Process {
         self.bring_up("cont").map(drop)
     }
 
-    /// Whether QEMU has told of an event of this name.
-    pub(crate) fn has_heard(&mut self, event: &str) -> io::Result<bool> {
-        self.qmp.as_mut().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |qmp| qmp.has_heard(event))
+    /// Stops a guest that runs, until [`Process::let_go`]: none of its time passes.
+    pub(crate) fn hold(&mut self) -> io::Result<()> {
+        self.execute("stop", json!({})).map(drop)
+    }
+
+    /// Lets it run again, and forgets that it has stopped: that was no doing of the guest's.
+    pub(crate) fn let_go(&mut self) -> io::Result<()> {
+        self.execute("cont", json!({}))?;
+        if let Some(qmp) = &mut self.qmp {
+            qmp.forget(STOPPED);
+        }
+        Ok(())
+    }
+
+    /// Whether the guest stands still, by itself.
+    pub(crate) fn has_stopped(&mut self) -> io::Result<bool> {
+        self.qmp.as_mut().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |qmp| qmp.has_heard(STOPPED))
     }
 
     /// Gives QEMU a descriptor, by which commands name it.

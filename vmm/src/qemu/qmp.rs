@@ -95,6 +95,11 @@ impl Session {
         Ok(self.events.iter().any(|event| event.name == name))
     }
 
+    /// Forgets the events of this name.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.events.retain(|event| event.name != name);
+    }
+
     fn answer(&mut self) -> io::Result<Value> {
         loop {
             match self.next_line()? {

@@ -13,9 +13,6 @@ use std::os::unix::net::UnixStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The event that tells of a machine that stands still.
-const STOPPED: &str = "STOP";
-
 /// QEMU's name for our end of the stream.
 const STREAM: &str = "ktstr";
 
@@ -23,11 +20,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Far more than any machine has besides its RAM.
 const MAX_BYTES: u64 = 256 << 20;
-
-/// Whether the machine has stopped itself.
-pub(super) fn has_stopped(process: &mut Process) -> io::Result<bool> {
-    process.has_heard(STOPPED)
-}
 
 /// The state of a machine that stands still.
 pub(super) fn save(process: &mut Process) -> io::Result<Vec<u8>> {

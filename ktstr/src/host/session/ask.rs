@@ -1,7 +1,6 @@
 //! Asking the kernel of a guest that is overdue what it does: SysRq keys on its console, or an NMI.
 
 use super::{LOOK_EVERY, Session, SessionError};
-use ktstr_vmm::Error;
 use ktstr_wire::dump::KEYS;
 use std::time::{Duration, Instant};
 
@@ -40,7 +39,7 @@ impl Session<'_> {
         self.console.begin_dump();
         let mut limit = ANSWER_LIMIT;
         for key in std::iter::once(ALL_LEVELS).chain(KEYS.iter().copied()) {
-            if let Err(error) = self.press(key) {
+            if let Err(error) = self.vm.send_sysrq(key) {
                 return Ok(Asked::Failed(error.to_string()));
             }
             if !self.hear_out(limit)? {
@@ -56,11 +55,6 @@ impl Session<'_> {
             Ok(()) if self.hear_out(ANSWER_LIMIT)? => Ok(Asked::Forced),
             Ok(()) => Ok(Asked::Silence),
         }
-    }
-
-    fn press(&mut self, key: u8) -> Result<(), Error> {
-        self.vm.send_break()?;
-        self.vm.type_into_console(&[key])
     }
 
     /// Listens until the kernel is silent again; whether it began to say something within `limit`.

@@ -160,6 +160,14 @@ impl Ports {
         lock(&self.com1).receive([Signal::Break])
     }
 
+    /// A BREAK arrives on COM1, and a byte right behind it.
+    ///
+    /// # Errors
+    /// [`Error::Receive`].
+    pub(crate) fn send_sysrq(&self, key: u8) -> Result<(), Error> {
+        lock(&self.com1).receive([Signal::Break, Signal::Byte(key)])
+    }
+
     /// The guest reads from a port.
     ///
     /// # Errors
